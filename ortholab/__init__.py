@@ -1,0 +1,29 @@
+"""Orthogonality Lab: the library behind the book.
+
+Subpackages load when they are first used, so that ``import ortholab`` is quick and never imports torch:
+
+* ``ortholab.theory``  infinite-width theory and its finite-width twins (numpy and scipy only)
+* ``ortholab.nn``      networks, their Jacobians (torch)
+* ``ortholab.data``    data sets
+* ``ortholab.plot``    the book's figures
+* ``ortholab.derive``  derivations whose steps are checked
+* ``ortholab.claims``  the ledger: each claim of the 2019 deck, its test and its verdict
+"""
+
+from importlib import import_module as _import_module
+
+__version__ = "0.1.0"
+
+_SUBMODULES = ("claims", "data", "derive", "errors", "experiments", "nn", "plot", "theory")
+
+__all__ = ["__version__", *_SUBMODULES]
+
+
+def __getattr__(name):
+    if name in _SUBMODULES:
+        return _import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,103 @@
+"""Errors that name the argument, the value that was given, and what is allowed."""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+import numpy as np
+
+
+class OrtholabError(Exception):
+    """Base class of every error that this library raises on purpose."""
+
+
+class ArgumentError(OrtholabError, ValueError):
+    """An argument has a value, a type or a shape that is not allowed."""
+
+
+class NoFixedPointError(OrtholabError, ArithmeticError):
+    """The quantity that was asked for does not exist at this point, or is not unique."""
+
+
+class DataError(OrtholabError, OSError):
+    """A data file is missing, truncated or corrupt, or could not be fetched or stored."""
+
+
+class DerivationError(OrtholabError, AssertionError):
+    """A step of a derivation is false (or a step that is meant to fail holds)."""
+
+
+def show(value: object, limit: int = 80) -> str:
+    """Shorten ``repr(value)`` for an error message."""
+    text = repr(value).replace("\n", " ")
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def bad(name: str, value: object, allowed: str) -> ArgumentError:
+    """Make (not raise) the error for a bad argument.
+
+    >>> str(bad("sigma_w", -1, "a positive number"))
+    'sigma_w must be a positive number; got -1'
+    """
+    return ArgumentError(f"{name} must be {allowed}; got {show(value)}")
+
+
+def check_number(name: str, value: object, *, low: float = -math.inf, high: float = math.inf,
+                 open_low: bool = False, open_high: bool = False) -> float:
+    """Return ``value`` as a float, or raise ArgumentError unless it is a finite real number in the range."""
+    if low > -math.inf and high < math.inf:
+        allowed = f"a number in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+    elif low > -math.inf:
+        allowed = f"a finite number {'>' if open_low else '>='} {low:g}"
+    else:
+        allowed = "a finite number"
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if not isinstance(value, numbers.Real) or isinstance(value, bool | np.bool_) or not math.isfinite(value):
+        raise bad(name, value, allowed)
+    if value < low or value > high or (open_low and value == low) or (open_high and value == high):
+        raise bad(name, value, allowed)
+    return float(value)
+
+
+def check_int(name: str, value: object, low: int = 0) -> int:
+    """Return ``value`` as an int, or raise ArgumentError unless it is an integer >= low."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool | np.bool_) or value < low:
+        raise bad(name, value, f"an integer >= {low}")
+    return int(value)
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+    """Return ``value``, or raise ArgumentError unless it is one of ``choices``."""
+    if value not in choices:
+        raise bad(name, value, "one of " + ", ".join(map(repr, choices)))
+    return value
+
+
+def check_array(name: str, value: object, *, ndim: int | None = None, low: float = -math.inf,
+                high: float = math.inf, dtype: object = np.float64) -> np.ndarray:
+    """Return ``value`` as an array of ``dtype``; all entries must be finite and in [low, high]."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf":
+            raise TypeError
+        array = array.astype(dtype, copy=False)
+    except (TypeError, ValueError):
+        raise bad(name, value, "an array of real numbers") from None
+    if ndim is not None and array.ndim != ndim:
+        raise ArgumentError(f"{name} must have {ndim} dimension(s); got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ArgumentError(f"{name} must be finite; {int((~np.isfinite(array)).sum())} entries of shape {array.shape} are not")
+    if array.size and (array.min() < low or array.max() > high):
+        raise ArgumentError(f"{name} must lie in [{low:g}, {high:g}]; got values from {array.min():g} to {array.max():g}")
+    return array
+
+
+def check_generator(rng: object) -> np.random.Generator:
+    """Return ``rng`` if it is a numpy Generator, make one from an int seed, or raise ArgumentError."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, numbers.Integral) and not isinstance(rng, bool) and rng >= 0:
+        return np.random.default_rng(int(rng))
+    raise bad("rng", rng, "a numpy.random.Generator or a seed (an integer >= 0)")
