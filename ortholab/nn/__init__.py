@@ -1,0 +1,21 @@
+"""Networks at a point (sigma_w, sigma_b) and their Jacobians, in torch."""
+
+from ortholab.nn.activations import TorchActivation, torch_activation
+from ortholab.nn.init import gaussian_, haar, orthogonal_
+from ortholab.nn.jacobian import gradient_norms, jacobian, layer_factors, log_singular_values, singular_values
+from ortholab.nn.mlp import MLP, pick_device
+
+__all__ = [
+    "MLP",
+    "TorchActivation",
+    "gaussian_",
+    "gradient_norms",
+    "haar",
+    "jacobian",
+    "layer_factors",
+    "log_singular_values",
+    "orthogonal_",
+    "pick_device",
+    "singular_values",
+    "torch_activation",
+]
