@@ -1,0 +1,109 @@
+# Orthogonality Lab. `make` lists the targets; each works alone from a fresh clone (GNU make 3.81 or later).
+# PYTHON: the interpreter that .venv is made from (3.11 or later).   PIP_FLAGS: extra words for pip install.
+PYTHON    ?= python3
+PIP_FLAGS ?=
+PORT      ?= 8000
+JOBS      ?= 2
+URL       ?=
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help book test test-code test-notebooks test-site lint format lab serve shots address requirements clean distclean
+
+BIN  := .venv/bin
+SITE := _build/html
+AXE  := .make/axe.min.js
+AXE_VERSION := 4.14.1
+
+# Jupyter, IPython and matplotlib keep their files in the project, not in HOME; one thread a process, as in the tests.
+export JUPYTER_CONFIG_DIR  := $(CURDIR)/.make/jupyter/config
+export JUPYTER_DATA_DIR    := $(CURDIR)/.make/jupyter/data
+export JUPYTER_RUNTIME_DIR := $(CURDIR)/.make/jupyter/runtime
+export IPYTHONDIR          := $(CURDIR)/.make/ipython
+export MPLCONFIGDIR        := $(CURDIR)/.make/matplotlib
+export npm_config_cache    := $(CURDIR)/.make/npm
+export PYTHONNOUSERSITE    := 1
+export OMP_NUM_THREADS     ?= 1
+
+help: ## list the targets
+	@echo "Orthogonality Lab: make <target>"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
+
+book: .venv/.installed ## install, execute every notebook, build the site, say what to open
+	@$(BUILD)
+	@echo; echo "The book is built. Open this file:"; echo "  file://$(CURDIR)/$(SITE)/index.html"
+	@echo "or run \`make serve\` and open http://localhost:$(PORT)/"
+
+test: lint test-code test-notebooks test-site ## the whole suite: lint, doctests, unit tests, every notebook, the site
+
+lint: .venv/.installed ## ruff over code and notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/.installed ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+test-code: .venv/.installed ## doctests and unit tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --doctest-modules -m "not site" ortholab book/_ext tests
+
+test-notebooks: .venv/.installed ## run every notebook under book/ and its asserts (nbval)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --nbval-lax --nbval-cell-timeout 120 book
+
+test-site: .venv/.installed $(AXE) ## build the book, then check every page with and without a browser
+	@$(BUILD)
+	$(BIN)/python -m pytest -m site tests/book
+
+lab: .venv/.installed ## open JupyterLab at the first notebook
+	$(BIN)/jupyter lab book/1-isometry/jacobian.ipynb
+
+serve: ## serve the built site on PORT (8000)
+	@test -f $(SITE)/index.html || $(MAKE) book
+	@echo "http://localhost:$(PORT)/  (Ctrl-C ends it)"
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(SITE)
+
+shots: .venv/.installed ## full-page pictures of every page into _build/shots
+	@$(BUILD)
+	$(BIN)/python tests/book/shots.py
+
+address: ## with URL=https://github.com/OWNER/NAME (or none): write the repository's address everywhere
+	$(PYTHON) book/_ext/ortholab_address.py $(URL)
+
+requirements: ## remake requirements.txt from the ranges in pyproject.toml
+	@$(CHECK_PYTHON)
+	rm -rf .make/freeze && $(PYTHON) -m venv .make/freeze
+	.make/freeze/bin/python -m pip install $(PIP_FLAGS) $$(grep -E '^torch==' requirements.txt) ".[book,test]"
+	{ sed -n '/^#/p' requirements.txt; .make/freeze/bin/python -m pip freeze --exclude ortholab | sed 's/+cpu//'; } > .make/requirements.txt
+	mv .make/requirements.txt requirements.txt && rm -rf .make/freeze
+
+clean: ## remove the built book and its execution cache
+	rm -rf _build
+
+distclean: clean ## remove the environment and everything else that make wrote
+	rm -rf .venv .make ortholab.egg-info .pytest_cache .ruff_cache
+
+define CHECK_PYTHON
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+  echo "error: Python 3.11 or later is needed, but $(PYTHON) is: $$($(PYTHON) --version 2>&1)"; \
+  echo "       name another one: make <target> PYTHON=python3.12"; exit 1; }
+endef
+
+# A page that fails must fail again: Sphinx repeats no warning for a page that it has already read, so a failed build
+# forgets what it has read (the executed notebooks stay in their cache).
+define BUILD
+$(BIN)/jupyter-book build . -W -n --keep-going -q || { rm -rf _build/.doctrees; echo "error: the book was not built" >&2; exit 1; }
+endef
+
+.venv/.installed: requirements.txt pyproject.toml
+	@$(CHECK_PYTHON)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -r requirements.txt --editable .
+	@mkdir -p .make && $(BIN)/python -c "import matplotlib.font_manager"
+	@touch $@
+
+# axe-core audits the pages for accessibility. Without npm the audit is skipped, and the tests say so.
+$(AXE):
+	@mkdir -p .make
+	@if command -v npm >/dev/null; then cd .make && npm pack --silent axe-core@$(AXE_VERSION) >/dev/null && \
+	  tar -xzf axe-core-$(AXE_VERSION).tgz package/axe.min.js && mv package/axe.min.js . && rm -r package axe-core-$(AXE_VERSION).tgz; \
+	else echo "npm was not found: the accessibility audit will be skipped"; fi

@@ -1,0 +1,149 @@
+"""The book's own Sphinx extension: design tokens, drawings, launch buttons, page descriptions, and no thebe."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.util.docutils import SphinxDirective
+
+from ortholab import drawings
+from ortholab._tokens import TOKENS
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+DRAWINGS = {"chain": drawings.chain, "mark": drawings.mark}
+
+
+def token_css(tokens: dict[str, dict[str, str]]) -> str:
+    """Write the design tokens as CSS custom properties, light by default and for print, dark on ``data-theme=dark``.
+
+    >>> print(token_css({"light": {"ink": "#111111"}, "dark": {"ink": "#eeeeee"}}))
+    :root { --ol-ink: #111111; }
+    @media not print { html[data-theme="dark"] { --ol-ink: #eeeeee; } }
+    """
+    light, dark = (" ".join(f"--ol-{name}: {value};" for name, value in tokens[mode].items()) for mode in ("light", "dark"))
+    return f':root {{ {light} }}\n@media not print {{ html[data-theme="dark"] {{ {dark} }} }}'
+
+
+def favicon(svg: str, tokens: dict[str, dict[str, str]]) -> str:
+    """Put the tokens into the mark itself: a favicon stands outside the page, where the page's CSS does not reach."""
+    end = svg.index(">") + 1
+    light, dark = (";".join(f"--ol-{n}:{v}" for n, v in tokens[mode].items()) for mode in ("light", "dark"))
+    style = f"<style>svg{{{light}}}@media(prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
+    return svg[:end] + style + svg[end:]
+
+
+def library_hash(root: Path = ROOT) -> str:
+    """Hash everything that a notebook's outputs depend on besides its own cells."""
+    digest = hashlib.sha256()
+    sources = [*root.glob("ortholab/**/*.py"), *root.glob("ortholab/**/*.mplstyle"), *root.glob("book/results/**/*")]
+    for path in [root / "requirements.txt", *sorted(p for p in sources if p.is_file())]:
+        if path.exists():
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def set_config(app: Sphinx, config: Config) -> None:
+    """Set what depends on other files: the buttons, the cache folder and the generated assets."""
+    options = dict(config.html_theme_options)
+    if options.get("repository_url"):
+        options.update(use_repository_button=True, use_issues_button=True, use_edit_page_button=True)
+    else:
+        # No address, no button: a dead link helps nobody.
+        for key in ("launch_buttons", "repository_url", "repository_branch"):
+            options.pop(key, None)
+    config.html_theme_options = options
+    config.html_sidebars = {"**": ["ortholab-brand.html", "search-button-field.html", "sbt-sidebar-nav.html"]}
+    config.templates_path = [*config.templates_path, str(HERE / "templates")]
+
+    # jupyter-cache keys a run by the notebook's cells alone; a changed library must run them again too. The config value
+    # below (rebuild "env") makes Sphinx read every page again, the new folder makes myst-nb execute it.
+    config.ortholab_hash = library_hash()
+    caches = Path(app.outdir).parent / ".jupyter_cache"
+    config.nb_execution_cache_path = str(caches / config.ortholab_hash)
+    for old in caches.glob("*"):
+        if old.name != config.ortholab_hash:
+            shutil.rmtree(old, ignore_errors=True)
+
+    generated = Path(app.outdir).parent / "generated"
+    generated.mkdir(parents=True, exist_ok=True)
+    for name, text in {"tokens.css": token_css(TOKENS) + "\n", "favicon.svg": favicon(drawings.mark(), TOKENS)}.items():
+        target = generated / name
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
+    config.html_static_path = [*config.html_static_path, str(generated)]
+    config.html_favicon = str(generated / "favicon.svg")
+
+
+def first_paragraph(doctree: nodes.document, limit: int = 180) -> str:
+    """Find the text of the first paragraph of a page, cut at a word."""
+    for paragraph in doctree.findall(nodes.paragraph):
+        if not isinstance(paragraph.parent, nodes.section):
+            continue
+        text = " ".join(paragraph.astext().split())
+        if len(text) >= 40:
+            return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0] + " ..."
+    return ""
+
+
+def set_page(app: Sphinx, pagename: str, template: str, context: dict, doctree: nodes.document | None) -> None:
+    """Drop thebe's scripts (its config is emitted twice and throws) and describe the page."""
+
+    def is_thebe(asset: object) -> bool:
+        attributes = getattr(asset, "attributes", {})
+        return "thebe" in str(getattr(asset, "filename", "") or "").lower() or "THEBE" in str(attributes.get("body", ""))
+
+    for kind in ("script_files", "css_files"):
+        context[kind] = [asset for asset in context.get(kind, []) if not is_thebe(asset)]
+    context["ortholab_mark"] = drawings.mark()
+    if doctree is not None and 'name="description"' not in (context.get("metatags") or ""):
+        text = nodes.Text(first_paragraph(doctree)).astext().replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+        if text:
+            context["metatags"] = (context.get("metatags") or "") + f'<meta name="description" content="{text}" />\n'
+
+
+def drop_thebe_config(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Remove the thebe configuration that the theme's default extension writes into each page's body."""
+    for node in list(doctree.findall(nodes.raw)):
+        if "text/x-thebe-config" in node.rawsource + node.astext() or "kernelName = " in node.astext():
+            node.parent.remove(node)
+
+
+class Drawing(SphinxDirective):
+    """``{drawing} chain``: an inline SVG from ortholab.drawings, with the directive's content as its caption."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Make the figure, or stop the build on an unknown name."""
+        name = self.arguments[0]
+        if name not in DRAWINGS:
+            raise self.error(f"unknown drawing {name!r}; there are {', '.join(sorted(DRAWINGS))}")
+        caption = nodes.container(classes=["ol-caption"])
+        self.state.nested_parse(self.content, self.content_offset, caption)
+        start = nodes.raw("", f'<figure class="ol-figure ol-drawing"><div class="ol-scroll">{DRAWINGS[name]()}</div>', format="html")
+        if not self.content:
+            return [start, nodes.raw("", "</figure>", format="html")]
+        return [
+            start,
+            nodes.raw("", "<figcaption>", format="html"),
+            caption,
+            nodes.raw("", "</figcaption></figure>", format="html"),
+        ]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension."""
+    app.add_config_value("ortholab_hash", "", "env", types=[str])
+    app.add_directive("drawing", Drawing)
+    app.connect("config-inited", set_config)
+    app.connect("doctree-resolved", drop_thebe_config, priority=900)
+    # After every other handler has added its scripts.
+    app.connect("html-page-context", set_page, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
