@@ -1,0 +1,49 @@
+"""Theory of random deep networks, in numpy and scipy only: it runs unchanged inside a reader's browser.
+
+One object a file; each infinite-width statement has a finite-width twin in :mod:`ortholab.theory.simulate`.
+"""
+
+from ortholab.theory import simulate
+from ortholab.theory.activations import (
+    ACTIVATIONS,
+    ERF,
+    GELU,
+    HARD_TANH,
+    LINEAR,
+    RELU,
+    SILU,
+    TANH,
+    Activation,
+    get_activation,
+    own_activation,
+)
+from ortholab.theory.correlation import (
+    DepthScales,
+    c_star,
+    correlation_map,
+    correlation_slope,
+    covariance_map,
+    depth_scales,
+)
+from ortholab.theory.critical import CriticalPoint, critical_at, critical_point, critical_points
+from ortholab.theory.ensembles import gaussian, haar, weights
+from ortholab.theory.gaussian import expect, expect2
+from ortholab.theory.mean_field import (
+    FixedPoint,
+    FixedPoints,
+    chi,
+    fixed_points,
+    phase,
+    q_star,
+    variance_map,
+    variance_trajectory,
+)
+from ortholab.theory.products import log_singular_values
+
+__all__ = [
+    "ACTIVATIONS", "ERF", "GELU", "HARD_TANH", "LINEAR", "RELU", "SILU", "TANH", "Activation", "CriticalPoint",
+    "DepthScales", "FixedPoint", "FixedPoints", "c_star", "chi", "correlation_map", "correlation_slope",
+    "covariance_map", "critical_at", "critical_point", "critical_points", "depth_scales", "expect", "expect2",
+    "fixed_points", "gaussian", "get_activation", "haar", "log_singular_values", "own_activation", "phase", "q_star",
+    "simulate", "variance_map", "variance_trajectory", "weights",
+]  # fmt: skip
