@@ -1,0 +1,298 @@
+"""The book's figures: one style, right on light and on dark paper, readable on a phone.
+
+A figure is drawn by matplotlib with the hex colours of :mod:`ortholab._tokens` and shown as inline SVG in which each
+of them is a CSS custom property, so that one drawing serves every theme.  It is laid out twice, for the text measure
+and for a phone (panels stacked), and the stylesheet shows the one that fits.
+
+>>> fig, ax = subplots()
+>>> theory(ax, [0, 1, 2], [0, 1, 4], label="theory", color="orthogonal")
+>>> figure = render(fig, caption="It grows like $x^2$.", alt="A parabola from 0 to 4.", name="fig-doctest")
+>>> "var(--ol-orthogonal, #1f45a6)" in figure.html
+True
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+
+from ._html import Html, check_text, inline, plain, style
+from ._tokens import NAMES, TOKENS, css, token
+from .errors import ArgumentError, bad, check_array, check_int, check_number
+
+__all__ = [
+    "TOKENS", "direct_label", "heat", "histogram", "matrix", "render", "show", "simulation", "subplots",
+    "theory", "token", "use_style",
+]  # fmt: skip
+
+WIDTH = 7.2  # inches: the text measure
+NARROW = 3.7  # inches: a phone
+PANEL = 2.5  # inches: height of a panel on a phone
+
+STYLE = {
+    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
+    "figure.constrained_layout.use": True, "figure.dpi": 96,
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 10,
+    "mathtext.fontset": "cm", "axes.formatter.use_mathtext": True, "axes.unicode_minus": True,
+    "axes.titlesize": 10.5, "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlepad": 8,
+    "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "legend.frameon": False,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8, "axes.axisbelow": True,
+    "xtick.major.size": 3, "ytick.major.size": 3, "xtick.minor.size": 1.8, "ytick.minor.size": 1.8,
+    "lines.linewidth": 1.8, "lines.solid_capstyle": "round", "lines.markersize": 4.5,
+    "path.simplify": True, "path.simplify_threshold": 0.4,
+    "svg.fonttype": "path", "svg.hashsalt": "ortholab", "image.cmap": "viridis", "image.interpolation": "nearest",
+}  # fmt: skip
+_INK = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "patch.edgecolor")
+
+# Line and marker per meaning, so that a series is known in greyscale too.
+_LINES = {"gaussian": (0, (5, 1.6)), "relu": (0, (1.2, 1.4)), "extra": (0, (6, 1.6, 1.2, 1.6)), "chaotic": (0, (5, 1.6))}
+_MARKERS = {"gaussian": "s", "relu": "^", "extra": "D", "data": "x", "chaotic": "s"}
+
+
+def use_style() -> None:
+    """Apply the house style to matplotlib's rcParams; :func:`subplots` calls it."""
+    cycle = mpl.cycler(color=[token(name) for name in ("orthogonal", "gaussian", "relu", "extra", "data")])
+    mpl.rcParams.update(STYLE | dict.fromkeys(_INK, token("ink")) | {"axes.prop_cycle": cycle, "grid.color": token("line")})
+
+
+def colour(name: str) -> str:
+    """Return the hex colour of a token name; a hex colour passes through."""
+    return name if isinstance(name, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", name) else token(name)
+
+
+def subplots(nrows: int = 1, ncols: int = 1, *, height: float | None = None, **options) -> tuple[Figure, Axes | np.ndarray]:
+    """Return ``(fig, axes)`` as wide as the text, in the house style, without pyplot's global state.
+
+    Parameters: ``height`` of the whole figure in inches (default: 3.4 for one panel, less for more columns);
+    ``options`` go to ``Figure.subplots`` (``sharex``, ``width_ratios``, ...).  Keep ``ncols <= 3``.
+
+    >>> fig, (left, right) = subplots(ncols=2)
+    """
+    nrows, ncols = check_int("nrows", nrows, 1), check_int("ncols", ncols, 1)
+    if height is None:
+        height = nrows * {1: 3.5, 2: 2.9, 3: 2.5}.get(ncols, 2.2)
+    use_style()
+    fig = Figure(figsize=(WIDTH, check_number("height", height, low=0.5, high=20)), layout="constrained")
+    return fig, fig.subplots(nrows, ncols, **options)
+
+
+def theory(ax: Axes, x, y, *, label: str | None = None, color: str = "theory", **line) -> None:
+    """Draw a prediction as a line; with ``label`` it is named at its right end."""
+    x, y = _xy(x, y)
+    line = {"color": colour(color), "linestyle": _LINES.get(color, "-"), "zorder": 2} | line
+    ax.plot(x, y, **line)
+    if label:
+        finite = np.flatnonzero(np.isfinite(y))
+        if finite.size:
+            direct_label(ax, x[finite[-1]], y[finite[-1]], label, color)
+
+
+def simulation(
+    ax: Axes, x, mean, interval=None, *, label: str | None = None, color: str = "data", band: bool = False, **marks
+) -> None:
+    """Draw measured values as points, with error bars (or a band) where there are seeds.
+
+    ``interval`` is a half-width of shape (n,) or a pair (low, high) of absolute ends, each of shape (n,).
+    """
+    x, mean = _xy(x, mean)
+    hue = colour(color)
+    marks = {"marker": _MARKERS.get(color, "o"), "linestyle": "none", "color": hue, "zorder": 3} | marks
+    if interval is not None:
+        ends = np.asarray(interval, dtype=float)
+        low, high = (mean - ends, mean + ends) if ends.shape == mean.shape else ends
+        if band:
+            ax.fill_between(x, low, high, color=hue, alpha=0.18, linewidth=0, zorder=1)
+        else:
+            ax.vlines(x, low, high, color=hue, linewidth=1.2, zorder=2.5)
+    ax.plot(x, mean, **marks)
+    if label:
+        direct_label(ax, x[-1], mean[-1], label, color)
+
+
+def direct_label(ax: Axes, x: float, y: float, text: str, color: str = "ink", *, ha: str = "left", dy: float = 0) -> None:
+    """Write ``text`` beside the point (x, y) in its series' colour; labels of one axes are pushed apart when drawn.
+
+    ``ha`` is "left" (text to the right of the point), "right" or "center" (above it); ``dy`` shifts up, in points.
+    """
+    offset = {"left": (6, dy), "right": (-6, dy), "center": (0, dy + 7)}[ha]
+    label = ax.annotate(
+        check_text("text", text), (x, y), xytext=offset, textcoords="offset points", ha=ha, va="center",
+        color=colour(color), fontsize=9, annotation_clip=False, zorder=5,
+    )  # fmt: skip
+    label.set_gid("ol-direct")
+
+
+def histogram(ax: Axes, samples, *, bins=60, color: str = "data", label: str | None = None, **options) -> None:
+    """Draw samples as a filled density (integral one) with a stepped outline."""
+    samples = check_array("samples", samples).ravel()
+    density, edges = np.histogram(samples, bins=bins, density=True, **options)
+    hue = colour(color)
+    ax.stairs(density, edges, fill=True, color=hue, alpha=0.28, linewidth=0)
+    ax.stairs(density, edges, color=hue, linewidth=1)
+    if label:
+        top = int(density.argmax())
+        direct_label(ax, (edges[top] + edges[top + 1]) / 2, density[top], label, color, ha="center")
+
+
+def heat(ax: Axes, x, y, z, *, label: str, levels: Sequence[float] = (), cmap: str = "viridis", **options):
+    """Draw ``z`` of shape (len(y), len(x)) as an image with a colour bar named ``label`` and contours at ``levels``.
+
+    The map is perceptually uniform and ordered in greyscale; NaN stays empty.  Returns the mesh.
+    """
+    z = np.ma.masked_invalid(np.asarray(z, dtype=float))
+    if z.shape != (np.size(y), np.size(x)):
+        raise ArgumentError(f"z must have shape (len(y), len(x)) = {(np.size(y), np.size(x))}; got {z.shape}")
+    mesh = ax.pcolormesh(x, y, z, cmap=cmap, shading="nearest", rasterized=True, **options)
+    if len(levels):
+        lines = ax.contour(x, y, z, levels=sorted(levels), colors="#ffffff", linewidths=0.9)
+        for text in ax.clabel(lines, fontsize=8, fmt="%g"):
+            text.set_path_effects([mpl.patheffects.withStroke(linewidth=1.5, foreground="#00000080")])
+    bar = ax.figure.colorbar(mesh, ax=ax, label=check_text("label", label), fraction=0.06, pad=0.03)
+    bar.outline.set_visible(False)
+    return mesh
+
+
+def matrix(ax: Axes, M, *, limit: float | None = None, cmap: str = "RdBu_r", title: str | None = None):
+    """Draw a matrix as an image, symmetric about zero in [-limit, limit]; returns the image."""
+    M = check_array("M", M, ndim=2)
+    limit = float(np.abs(M).max() or 1.0) if limit is None else check_number("limit", limit, low=0, open_low=True)
+    image = ax.imshow(M, cmap=cmap, vmin=-limit, vmax=limit, interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set(visible=True, color=token("line"))
+    if title:
+        ax.set_title(title)
+    return image
+
+
+def show(fig: Figure, *, caption: str, alt: str, name: str | None = None, phone: bool = True) -> None:
+    """Display the figure with its caption (a sentence that states the finding) and its alt text."""
+    render(fig, caption=caption, alt=alt, name=name, phone=phone).show()
+
+
+def render(fig: Figure, *, caption: str, alt: str, name: str | None = None, phone: bool = True) -> Html:
+    """Return the figure as HTML (inline SVG), with a PNG for other hosts; see :func:`show`.
+
+    ``caption`` may hold ``$math$``; ``alt`` says in plain words what is seen; ``name`` becomes the anchor ``#name``
+    (it must be unique on its page).  ``phone=False`` leaves the stacked layout out.
+    """
+    caption, alt = check_text("caption", caption), check_text("alt", alt)
+    wide = _svg(fig)
+    png = _png(fig)
+    narrow = _svg_narrow(fig) if phone else None
+    if name is None:
+        name = "fig-" + base64.b32encode(_digest(wide + caption))[:10].decode().lower()
+    elif not re.fullmatch(r"[a-z][a-z0-9-]*", str(name)):
+        raise bad("name", name, "lower-case letters, digits and hyphens, such as 'fig-critical-line'")
+    pictures = _inline_svg(wide, f"{name}-w", alt, "ol-wide" if narrow else "")
+    if narrow:
+        pictures += _inline_svg(narrow, f"{name}-n", alt, "ol-narrow")
+    used = tuple(n for n in NAMES if f"--ol-{n}," in pictures)
+    markup = (
+        f'<figure class="ol ol-figure" id="{name}" style="margin:1.2em 0">{style(_RULES, used)}{pictures}'
+        f"<figcaption>{inline(caption)}</figcaption></figure>"
+    )
+    return Html(markup, f"[figure: {alt}]\n{plain(caption)}", png)
+
+
+# The two layouts: without this rule the phone's stays hidden by its own style attribute.
+_RULES = """
+:where(.ol-figure) svg{display:block;width:100%;height:auto;margin:0 auto}
+@media(max-width:600px){.ol-figure svg.ol-wide{display:none}.ol-figure svg.ol-narrow{display:block!important}}
+"""
+
+
+def _xy(x, y) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if x.ndim != 1 or x.shape != y.shape or not x.size:
+        raise ArgumentError(f"x and y must be vectors of one length; got shapes {x.shape} and {y.shape}")
+    return x, y
+
+
+def _digest(text: str) -> bytes:
+    import hashlib
+
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _svg(fig: Figure) -> str:
+    """Return the figure's SVG text, with its direct labels pushed apart."""
+    with mpl.rc_context({"svg.hashsalt": "ortholab", "svg.fonttype": "path"}):
+        _separate_labels(fig)
+        buffer = io.StringIO()
+        fig.savefig(buffer, format="svg", dpi=144, metadata={"Date": None, "Creator": None}, transparent=True)
+    return buffer.getvalue()
+
+
+def _png(fig: Figure) -> bytes:
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=120, facecolor=token("paper"), metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _svg_narrow(fig: Figure) -> str:
+    """Return the SVG of the same figure laid out for a phone: one column, panels under each other."""
+    panels = [ax for ax in fig.axes if ax.get_subplotspec() is not None]
+    grid = GridSpec(max(1, len(panels)), 1, figure=fig)
+    for place, ax in zip(grid, panels, strict=False):
+        ax.set_subplotspec(place)
+    fig.set_size_inches(NARROW, PANEL * max(1, len(panels)))
+    return _svg(fig)
+
+
+def _separate_labels(fig: Figure, gap: float = 1.0) -> None:
+    """Move direct labels that overlap up and down, in points, until they no longer do."""
+    fig.canvas.draw()
+    for ax in fig.axes:
+        labels = [t for t in ax.texts if t.get_gid() == "ol-direct"]
+        for label in labels:  # forget the push of an earlier layout
+            home = getattr(label, "_ol_home", None)
+            label._ol_home = home or label.xyann
+            label.xyann = label._ol_home
+        for _ in range(40):
+            boxes = [label.get_window_extent() for label in labels]
+            moved = False
+            for i in range(len(labels)):
+                for j in range(i):
+                    a, b = boxes[i], boxes[j]
+                    overlap = min(a.y1, b.y1) - max(a.y0, b.y0) + gap
+                    if overlap > 0 and min(a.x1, b.x1) > max(a.x0, b.x0):
+                        push = (overlap / 2 + 0.1) * 72 / fig.dpi
+                        up, down = (labels[i], labels[j]) if a.y0 + a.y1 > b.y0 + b.y1 else (labels[j], labels[i])
+                        up.xyann = (up.xyann[0], up.xyann[1] + push)
+                        down.xyann = (down.xyann[0], down.xyann[1] - push)
+                        moved = True
+                        boxes[i], boxes[j] = labels[i].get_window_extent(), labels[j].get_window_extent()
+            if not moved:
+                break
+
+
+_HEX = {colour: name for name, colour in TOKENS["light"].items()}
+
+
+def _inline_svg(svg: str, prefix: str, alt: str, kind: str) -> str:
+    """Make matplotlib's SVG fit for a page: no prologue, tokens for colours, ids that are unique to the figure."""
+    import html
+
+    svg = svg[svg.index("<svg") :]
+    body = svg[svg.index(">") + 1 :]
+    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.S)
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', body))
+    body = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", body)
+    body = re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}-", body)
+    body = re.sub(r"#[0-9a-f]{6}\b", lambda m: css(_HEX[m[0]]) if m[0] in _HEX else m[0], body)
+    body = re.sub(r">\s+<", "><", body)
+    left, top, width, height = re.search(r'viewBox="([^"]+)"', svg)[1].split()
+    hidden = ";display:none" if kind == "ol-narrow" else ""
+    return (
+        f'<svg class="{kind}" role="img" aria-label="{html.escape(alt)}" viewBox="{left} {top} {width} {height}" '
+        f'xmlns:xlink="http://www.w3.org/1999/xlink" style="max-width:{float(width) * 4 / 3:.0f}px{hidden}">{body}'
+    ).replace(' class=""', "")
