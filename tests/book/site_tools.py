@@ -1,0 +1,106 @@
+"""What the site's tests and the picture tool share: the list of pages, a local server, and a browser page that is offline."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = ROOT / "_build" / "html"
+WIDTHS = (1440, 390)
+
+
+def toc_files(root: Path = ROOT) -> list[str]:
+    """List the documents of ``_toc.yml`` in order, without their suffix."""
+
+    def walk(entry: object) -> Iterator[str]:
+        if isinstance(entry, dict):
+            for key, value in entry.items():
+                if key in ("root", "file"):
+                    yield value
+                elif isinstance(value, list):
+                    yield from walk(value)
+        elif isinstance(entry, list):
+            for item in entry:
+                yield from walk(item)
+
+    return list(walk(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))))
+
+
+def pages() -> list[str]:
+    """List the HTML pages of the book, and the search page, relative to the site."""
+    return [f"{name}.html" for name in toc_files()] + ["search.html"]
+
+
+def find_chromium() -> str | None:
+    """Find a Chromium: $CHROMIUM, Debian's, or any on the path."""
+    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    return next((found for name in names if name and (found := shutil.which(name))), None)
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serve files without writing a line for each."""
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Serve a folder on a free local port; yield its address."""
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+@dataclass
+class Trouble:
+    """What went wrong on a page."""
+
+    external: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def open_page(browser: object, url: str, *, width: int = 1440, scheme: str = "light") -> Iterator[tuple[object, Trouble]]:
+    """Open a page with every request that leaves this machine refused and counted, and wait for its formulas."""
+    local = url.split("/", 3)[2]
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+    trouble = Trouble()
+
+    def route(request_route: object) -> None:
+        target = request_route.request.url
+        if target.startswith((f"http://{local}/", "data:", "blob:")):
+            request_route.continue_()
+        else:
+            trouble.external.append(target)
+            request_route.abort()
+
+    context.route("**/*", route)
+    page = context.new_page()
+    page.on("pageerror", lambda error: trouble.errors.append(f"page error: {error}"))
+    page.on("console", lambda m: trouble.errors.append(f"console: {m.text}") if m.type == "error" else None)
+    page.on("response", lambda r: trouble.failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    try:
+        page.goto(url, wait_until="load")
+        page.wait_for_function(
+            "() => !document.querySelector('script[src*=mathjax]') || (window.MathJax && MathJax.startup && MathJax.startup.promise)"
+        )
+        page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => 1) : 1")
+        yield page, trouble
+    finally:
+        context.close()
