@@ -60,8 +60,8 @@ def mnist(
     on this machine already, else the embedded one. The full set is looked for in the folder that the environment
     variable ORTHOLAB_DATA names (in it, or in its subfolder mnist), then in the user's cache. With ``download=True``
     it is fetched into the cache when it is nowhere (11 MB). Every byte is checked before use.
-    The embedded split is the same everywhere: the SHA-256 of each image's bytes serves as its lot. The first 100 lots of
-    each class are the test set, and both parts are mixed by the digits of the lots read backwards.
+    The embedded split is the same everywhere: the SHA-256 of each image's bytes serves as its lot. The first 100 lots
+    of each class are the test set, and both parts are mixed by the digits of the lots read backwards.
     Raises ArgumentError, and DataError (missing, truncated or corrupt file; no network; a cache that can't be written).
     Source: LeCun, Cortes and Burges.
 

@@ -15,11 +15,19 @@ Function = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class TorchActivation:
-    """A function phi on tensors, entry by entry, and its derivative (0 at a kink, as autograd has it)."""
+    """A function phi on tensors, entry by entry, and its derivative (0 at a kink, as autograd has it).
+
+    ``dphi_of_x`` gives phi'(h) from x = phi(h) where that is cheaper; it may lose digits where phi is flat.
+    """
 
     name: str
     phi: Function
     dphi: Function
+    dphi_of_x: Function | None = None
+
+    def slope(self, h: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """phi'(h) for training, where x = phi(h) is known and the last digits do not matter."""
+        return self.dphi(h) if self.dphi_of_x is None else self.dphi_of_x(x)
 
 
 def _sech2(h: torch.Tensor) -> torch.Tensor:
@@ -48,7 +56,7 @@ BUILTIN: dict[str, TorchActivation] = {
         TorchActivation("linear", lambda h: h, torch.ones_like),
         TorchActivation("relu", torch.relu, lambda h: (h > 0).to(h.dtype)),
         TorchActivation("hard_tanh", lambda h: h.clamp(-1, 1), lambda h: (h.abs() < 1).to(h.dtype)),
-        TorchActivation("tanh", torch.tanh, _sech2),
+        TorchActivation("tanh", torch.tanh, _sech2, lambda x: 1 - x * x),
         TorchActivation(
             "erf",
             lambda h: torch.erf(_HALF_ROOT_PI * h),

@@ -63,7 +63,8 @@ def log_singular_values(model: MLP, x: torch.Tensor, start: int = 0, stop: int |
     """Return log of the singular values of J at x, descending, as float64 numpy of shape (..., min(n_stop, n_start)).
 
     Right also when J is numerically singular: the factors are multiplied as a chain of QR steps in float64
-    (``ortholab.theory.products``). An exact zero gives -inf. Raises ArgumentError.
+    (``ortholab.theory.products``). The slopes, too, are taken in float64 from the network's own pre-activations, so
+    that a saturated float32 unit counts as small and not as dead. An exact zero gives -inf. Raises ArgumentError.
 
     >>> model = MLP(9, 9, 200, activation="linear", sigma_w=0.01, generator=0, dtype=torch.float64)
     >>> bool(np.allclose(log_singular_values(model, torch.ones(9).double()), 200 * np.log(0.01)))
@@ -73,8 +74,11 @@ def log_singular_values(model: MLP, x: torch.Tensor, start: int = 0, stop: int |
 
     factors = [F.cpu().numpy() for F in layer_factors(model, x, start, stop, dtype=torch.float64)]
     batch = tuple(x.shape[:-1])
-    rows = [products.log_singular_values([F[index] for F in factors]) for index in np.ndindex(batch)]
-    return np.asarray(rows, dtype=np.float64).reshape(*batch, -1)
+    out = np.full((*batch, min(factors[0].shape[-1], factors[-1].shape[-2])), -np.inf)
+    for index in np.ndindex(batch):
+        found = products.log_singular_values([F[index] for F in factors])
+        out[(*index, slice(len(found)))] = found  # a narrower layer in between leaves exact zeros at the end
+    return out
 
 
 def gradient_norms(model: MLP, x: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
