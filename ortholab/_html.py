@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 
-from ._tokens import DARK_SELECTOR, css, declarations
+from ._tokens import DARK_NOTEBOOK, css, declarations
 from .errors import ArgumentError, bad
 
 _PIECE = re.compile(r"\\\$|\$([^$]+)\$|`([^`]+)`")
@@ -68,7 +68,7 @@ def style(rules: str = "", tokens: tuple[str, ...] = ()) -> str:
     ``tokens`` get their dark values in the dark themes of JupyterLab, VS Code and Colab.  ``rules`` should use
     ``:where()``, so that the book's stylesheet wins over them.
     """
-    dark = f"{DARK_SELECTOR} .ol{{{declarations('dark', tokens)}}}" if tokens else ""
+    dark = f"{DARK_NOTEBOOK} .ol{{{declarations('dark', tokens)}}}" if tokens else ""
     rules = re.sub(r"@\((\w+)\)", lambda m: css(m[1]), rules)
     return f"<style>{' '.join((rules + dark).split())}</style>" if rules or dark else ""
 

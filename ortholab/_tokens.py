@@ -88,13 +88,5 @@ def declarations(theme: str, names: tuple[str, ...] = NAMES) -> str:
     return " ".join(f"--ol-{name}: {token(name, theme)};" for name in names)
 
 
-def stylesheet() -> str:
-    """Return the token block of the site's stylesheet (light, dark, and dark notebooks)."""
-    return f":root {{ {declarations('light')} }}\n{_DARK_ROOTS} {{ {declarations('dark')} }}\n"
-
-
-# The book's dark mode, and the dark themes of JupyterLab, VS Code and Colab, where outputs stand without our stylesheet.
-_DARK_ROOTS = (
-    'html[data-theme="dark"], body[data-jp-theme-light="false"], body.vscode-dark, html[theme="dark"]'
-)
-DARK_SELECTOR = f":is({_DARK_ROOTS})"
+# The dark themes of JupyterLab, VS Code and Colab, where an output stands without the book's stylesheet.
+DARK_NOTEBOOK = ':is(body[data-jp-theme-light="false"], body.vscode-dark, html[theme="dark"])'

@@ -3,10 +3,11 @@ r"""Derivations whose steps are checked when they are made, so that a false step
 A step is a formula, its reason in words, and a check: a sympy identity, a numerical test on random instances (where
 symbols do not reach: random matrices, limits), or ``DEFINITION`` for a line that only names something.
 
+>>> right = identity("(a + b)**2", "a**2 + 2*a*b + b**2", a="real", b="real")
+>>> wrong = identity("(a + b)**2", "a**2 + b**2", a="real", b="real")
 >>> steps = [
-...     Step(r"(a + b)^2 &= a^2 + 2ab + b^2", "Expand.", identity("(a + b)**2", "a**2 + 2*a*b + b**2", a="real", b="real")),
-...     Step(r"(a + b)^2 &= a^2 + b^2", "Forgets the cross term.", identity("(a + b)**2", "a**2 + b**2", a="real", b="real"),
-...          expect="fails"),
+...     Step(r"(a + b)^2 &= a^2 + 2ab + b^2", "Expand.", right),
+...     Step(r"(a + b)^2 &= a^2 + b^2", "Forgets the cross term.", wrong, expect="fails"),
 ... ]
 >>> Derivation("A square", steps)
 Derivation: A square
@@ -85,7 +86,10 @@ class Step:
 
 
 class Derivation:
-    """A titled list of steps, all checked when it is made; DerivationError names the first step that is not as it says."""
+    """A titled list of steps, all checked when it is made.
+
+    Raises DerivationError, with the title, the step and both sides, at the first step that is not as it says.
+    """
 
     def __init__(self, title: str, steps: Sequence[Step]):
         self.title = check_text("title", title)
@@ -140,12 +144,10 @@ def identity(lhs: object, rhs: object, **symbols: str | tuple[float, float]) -> 
     return Check("identity", source, lambda: _decide(left, right, ranges))
 
 
-def numerical(
-    fn: Callable[[np.random.Generator], object], tol: float, *, instances: int = 5, seed: int = 0
-) -> Check:
+def numerical(fn: Callable[[np.random.Generator], object], tol: float, *, instances: int = 5, seed: int = 0) -> Check:
     """Check on random instances: ``fn(rng)`` returns (left, right), equal within ``tol``, or a single error <= ``tol``.
 
-    The error of a pair is max|left - right| / max(|left|, |right|), largest entries; every instance has its own fixed seed.
+    The error of a pair is the largest |left - right| over the largest |left| or |right|; the seeds are fixed.
     """
     if not callable(fn):
         raise bad("fn", fn, "a function of a numpy Generator")
@@ -282,7 +284,8 @@ def _item(step: Step, outcome: Outcome) -> str:
     if len(cells) == 1:
         formula = f'<div class="ol-formula ol-whole">{cells[0]}</div>'
     else:
-        formula = f'<div class="ol-formula"><span class="ol-lhs">{cells[0]}</span><span class="ol-rhs">{cells[1]}</span></div>'
+        sides = f'<span class="ol-lhs">{cells[0]}</span><span class="ol-rhs">{cells[1]}</span>'
+        formula = f'<div class="ol-formula">{sides}</div>'
     tag = f'<span class="ol-deck">deck {html.escape(step.deck)}</span> ' if step.deck else ""
     if step.check is DEFINITION:
         check = '<p class="ol-check">definition</p>'

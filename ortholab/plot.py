@@ -19,6 +19,7 @@ import re
 from collections.abc import Sequence
 
 import matplotlib as mpl
+import matplotlib.patheffects
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -53,14 +54,21 @@ STYLE = {
 _INK = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "patch.edgecolor")
 
 # Line and marker per meaning, so that a series is known in greyscale too.
-_LINES = {"gaussian": (0, (5, 1.6)), "relu": (0, (1.2, 1.4)), "extra": (0, (6, 1.6, 1.2, 1.6)), "chaotic": (0, (5, 1.6))}
+_LINES = {
+    "gaussian": (0, (5, 1.6)),
+    "relu": (0, (1.2, 1.4)),
+    "extra": (0, (6, 1.6, 1.2, 1.6)),
+    "chaotic": (0, (5, 1.6)),
+}
 _MARKERS = {"gaussian": "s", "relu": "^", "extra": "D", "data": "x", "chaotic": "s"}
 
 
 def use_style() -> None:
     """Apply the house style to matplotlib's rcParams; :func:`subplots` calls it."""
     cycle = mpl.cycler(color=[token(name) for name in ("orthogonal", "gaussian", "relu", "extra", "data")])
-    mpl.rcParams.update(STYLE | dict.fromkeys(_INK, token("ink")) | {"axes.prop_cycle": cycle, "grid.color": token("line")})
+    mpl.rcParams.update(
+        STYLE | dict.fromkeys(_INK, token("ink")) | {"axes.prop_cycle": cycle, "grid.color": token("line")}
+    )
 
 
 def colour(name: str) -> str:
@@ -68,7 +76,9 @@ def colour(name: str) -> str:
     return name if isinstance(name, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", name) else token(name)
 
 
-def subplots(nrows: int = 1, ncols: int = 1, *, height: float | None = None, **options) -> tuple[Figure, Axes | np.ndarray]:
+def subplots(
+    nrows: int = 1, ncols: int = 1, *, height: float | None = None, **options
+) -> tuple[Figure, Axes | np.ndarray]:
     """Return ``(fig, axes)`` as wide as the text, in the house style, without pyplot's global state.
 
     Parameters: ``height`` of the whole figure in inches (default: 3.4 for one panel, less for more columns);
@@ -117,7 +127,9 @@ def simulation(
         direct_label(ax, x[-1], mean[-1], label, color)
 
 
-def direct_label(ax: Axes, x: float, y: float, text: str, color: str = "ink", *, ha: str = "left", dy: float = 0) -> None:
+def direct_label(
+    ax: Axes, x: float, y: float, text: str, color: str = "ink", *, ha: str = "left", dy: float = 0
+) -> None:
     """Write ``text`` beside the point (x, y) in its series' colour; labels of one axes are pushed apart when drawn.
 
     ``ha`` is "left" (text to the right of the point), "right" or "center" (above it); ``dy`` shifts up, in points.

@@ -37,7 +37,8 @@ class Verdict:
     """What the test of a claim found.
 
     ``kind``: "holds", "holds if" or "fails"; ``number``: the number that decides, with its ``meaning`` in words;
-    ``summary``: the verdict in a sentence; ``condition``: when it holds, for "holds if" only.  The texts may hold ``$math$``.
+    ``summary``: the verdict in a sentence; ``condition``: when it holds, for "holds if" only.
+    The texts may hold ``$math$``.
     """
 
     kind: str
@@ -63,7 +64,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the deck: where it stands there, what it says in our words, how it is tested, where the book treats it.
+    """A claim of the deck: its place there, what it says in our words, its test, and its page in the book.
 
     ``recorded`` (and ``recorded_number`` within the relative ``tolerance``) is the verdict that the tests expect.
     """
@@ -92,13 +93,14 @@ class Claim:
         """Return how the recomputed verdict differs from the recorded one; empty if it does not."""
         found = self.verdict()
         if found.kind != self.recorded:
-            return f"claim {self.id}: recorded {self.recorded!r}, recomputed {found.kind!r} ({found.figure}: {found.meaning})"
+            number = f"{found.figure}: {found.meaning}"
+            return f"claim {self.id}: recorded {self.recorded!r}, recomputed {found.kind!r} ({number})"
         want = self.recorded_number
         if want is None or want == found.number:
             return ""
-        if not isinstance(want, str) and not isinstance(found.number, str):
-            if math.isclose(want, found.number, rel_tol=self.tolerance):
-                return ""
+        both_numbers = not isinstance(want, str) and not isinstance(found.number, str)
+        if both_numbers and math.isclose(want, found.number, rel_tol=self.tolerance):
+            return ""
         return f"claim {self.id}: recorded {want!r} ({found.meaning}), recomputed {found.number!r}"
 
     def _repr_html_(self) -> str:
@@ -142,7 +144,9 @@ class Ledger:
         """Return the claim with this id; ArgumentError lists the known ones."""
         self._load()
         if id not in self._claims:
-            raise bad("id", id, "one of " + ", ".join(map(repr, self._claims)) if self._claims else "registered (none is)")
+            raise bad(
+                "id", id, "one of " + ", ".join(map(repr, self._claims)) if self._claims else "registered (none is)"
+            )
         return self._claims[id]
 
     def __iter__(self) -> Iterator[Claim]:
@@ -179,7 +183,8 @@ def table(root: str = "..") -> None:
 
 def badge(verdict: Verdict) -> str:
     """Return the verdict as a coloured word with a mark."""
-    return f'<span class="ol-badge {_CLASS[verdict.kind]}"><span aria-hidden="true">{_MARK[verdict.kind]}</span> {verdict.kind}</span>'
+    mark = f'<span aria-hidden="true">{_MARK[verdict.kind]}</span>'
+    return f'<span class="ol-badge {_CLASS[verdict.kind]}">{mark} {verdict.kind}</span>'
 
 
 def box(item: Claim) -> Html:
@@ -203,13 +208,16 @@ def sheet(items: tuple[Claim, ...], root: str = "..") -> Html:
     for item in items:
         found = item.verdict()
         condition = f" {inline(found.condition)}" if found.condition else ""
-        link = html.escape(f"{root}/{item.page}.html")
-        rows.append(
-            f'<tr><th scope="row">{html.escape(item.id)}</th><td data-label="Deck">{inline(item.deck)}</td>'
-            f'<td data-label="Claim">{inline(item.statement)}</td><td data-label="Verdict">{badge(found)}{condition}</td>'
-            f'<td data-label="Number"><strong>{html.escape(found.figure)}</strong> {inline(found.meaning)}</td>'
-            f'<td data-label="Page"><a href="{link}">{html.escape(item.page.split("/")[-1].replace("_", " "))}</a></td></tr>'
-        )
+        page = item.page.split("/")[-1].replace("_", " ")
+        cells = {
+            "Deck": inline(item.deck),
+            "Claim": inline(item.statement),
+            "Verdict": badge(found) + condition,
+            "Number": f"<strong>{html.escape(found.figure)}</strong> {inline(found.meaning)}",
+            "Page": f'<a href="{html.escape(f"{root}/{item.page}.html")}">{html.escape(page)}</a>',
+        }
+        row = "".join(f'<td data-label="{name}">{cell}</td>' for name, cell in cells.items())
+        rows.append(f'<tr><th scope="row">{html.escape(item.id)}</th>{row}</tr>')
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Id", "Deck", "Claim", "Verdict", "Number", "Page"))
     markup = (
         f'<div class="ol ol-ledger">{style(_RULES, _TOKENS)}<table><thead><tr>{head}</tr></thead>'
@@ -236,7 +244,8 @@ _RULES = """
 :where(.ol-badge){font-weight:600;white-space:nowrap}:where(.ol-badge.ol-holds){color:@(holds)}
 :where(.ol-badge.ol-fails){color:@(fails)}:where(.ol-badge.ol-conditional){color:@(conditional)}
 :where(.ol-ledger table){border-collapse:collapse;width:100%}
-:where(.ol-ledger th,.ol-ledger td){text-align:left;vertical-align:top;padding:.4em .6em;border-bottom:1px solid @(line)}
+:where(.ol-ledger th,.ol-ledger td){text-align:left;vertical-align:top;padding:.4em .6em}
+:where(.ol-ledger th,.ol-ledger td){border-bottom:1px solid @(line)}
 @media(max-width:700px){:where(.ol-ledger thead){position:absolute;clip-path:inset(50%)}
 :where(.ol-ledger tr,.ol-ledger th,.ol-ledger td){display:block;border:0;padding:.1em 0}
 :where(.ol-ledger tr){border-bottom:1px solid @(line);padding:.6em 0}
