@@ -43,6 +43,9 @@ def haar(
         raise bad("k", k, f"an integer <= n = {n}")
     if dtype not in (torch.float32, torch.float64):
         raise bad("dtype", dtype, "torch.float32 or torch.float64")
+    if not isinstance(batch, tuple | list):
+        raise bad("batch", batch, "a tuple of integers")
+    batch = tuple(check_int(f"batch[{i}]", m) for i, m in enumerate(batch))
     generator = check_torch_generator(generator)
     device = generator.device if generator is not None else "cpu"
     x = torch.randn(*batch, n, k, generator=generator, dtype=dtype, device=device).tril_()

@@ -43,7 +43,7 @@ def jacobian(model: MLP, x: torch.Tensor, start: int = 0, stop: int | None = Non
     batch, n_start, n_stop = x.shape[:-1], weights[0].shape[1], weights[-1].shape[0]
     slopes = [d.reshape(-1, d.shape[-1]) for d in slopes]
     product = _from_the_right if n_start <= n_stop else _from_the_left
-    return product(weights, slopes).reshape(*batch, n_stop, n_start)
+    return _finite("J", product(weights, slopes).reshape(*batch, n_stop, n_start))
 
 
 def singular_values(model: MLP, x: torch.Tensor, start: int = 0, stop: int | None = None) -> torch.Tensor:
@@ -104,7 +104,7 @@ def gradient_norms(model: MLP, x: torch.Tensor, v: torch.Tensor) -> torch.Tensor
     for W, d in zip(reversed(weights), reversed(slopes), strict=True):
         g = (g * d) @ W
         norms.append(torch.linalg.vector_norm(g, dim=-1))
-    return torch.stack(norms[::-1])
+    return _finite("J^T v", torch.stack(norms[::-1]))
 
 
 @torch.no_grad()
@@ -121,10 +121,14 @@ def _weights_and_slopes(model, x, start, stop, dtype):
     weights = [linear.weight.detach() for linear in model.layers[start:stop]]
     if dtype is not None:
         hidden, weights = [h.cpu().to(dtype) for h in hidden], [W.cpu().to(dtype) for W in weights]
-    slopes = [model.activation.dphi(h).detach() for h in hidden]
-    if not all(bool(torch.isfinite(d).all()) for d in slopes):
-        raise ArgumentError("x leads to slopes phi'(h) that are not finite: the pre-activations overflow")
+    slopes = [_finite("phi'(h)", model.activation.dphi(h).detach()) for h in hidden]
     return weights, slopes
+
+
+def _finite(name: str, value: torch.Tensor) -> torch.Tensor:
+    if not bool(torch.isfinite(value).all()):
+        raise ArgumentError(f"x leads to {name} that overflows {value.dtype}; log_singular_values takes logarithms")
+    return value
 
 
 def _buffers(weights, rows):

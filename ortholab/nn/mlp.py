@@ -83,11 +83,16 @@ class MLP(nn.Module):
         self.readout = None if self.n_out is None else layer(self.widths[-1], self.n_out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return x_L, or the readout of it: shape (..., width) or (..., n_out)."""
+        """Return x_L, or the readout of it: shape (..., width) or (..., n_out).
+
+        Raises ArgumentError for a wrong x, and when the output is not finite (overflow, or weights that diverged).
+        """
         self._check_input(x)
         for linear in self.layers:
             x = self.activation.phi(linear(x))
-        return x if self.readout is None else self.readout(x)
+        x = x if self.readout is None else self.readout(x)
+        self._check_finite(x, "the output")
+        return x
 
     def preactivations(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Return [h_1, ..., h_L], each of shape (..., n_l); raises ArgumentError where ``forward`` does."""
@@ -95,6 +100,7 @@ class MLP(nn.Module):
         hidden = []
         for linear in self.layers:
             hidden.append(linear(x))
+            self._check_finite(hidden[-1], f"h_{len(hidden)}")
             x = self.activation.phi(hidden[-1])
         return hidden
 
@@ -112,9 +118,20 @@ class MLP(nn.Module):
             raise ArgumentError(f"x must have shape (..., {self.n_in}), the network's n_in; got {tuple(x.shape)}")
         if x.dtype != dtype:
             raise ArgumentError(f"x must have the network's dtype {dtype}; got {x.dtype} (use x.to({dtype}))")
-        # Inside torch.func (vmap, jacrev) a value cannot steer Python, so there the check is left out.
-        if not torch._C._functorch.is_functorch_wrapped_tensor(x) and not bool(torch.isfinite(x).all()):
+        if not _all_finite(x):
             raise ArgumentError(f"x must be finite; {int((~torch.isfinite(x)).sum())} of {x.numel()} entries are not")
+
+    def _check_finite(self, value: torch.Tensor, name: str) -> None:
+        if not _all_finite(value):
+            raise ArgumentError(
+                f"x leads to overflow: {name} is not finite in {value.dtype} "
+                f"(drawn at sigma_w = {self.sigma_w:g}, depth {self.depth}; the weights may have diverged since)"
+            )
+
+
+def _all_finite(x: torch.Tensor) -> bool:
+    # Inside torch.func (vmap, jacrev) a value cannot steer Python, so there the answer is always yes.
+    return torch._C._functorch.is_functorch_wrapped_tensor(x) or bool(torch.isfinite(x).all())
 
 
 def _check_widths(n_in: object, width: object, depth: object) -> tuple[int, ...]:
