@@ -12,7 +12,7 @@ import re
 from ._tokens import DARK_NOTEBOOK, css, declarations
 from .errors import ArgumentError, bad
 
-_PIECE = re.compile(r"\\\$|\$([^$]+)\$|`([^`]+)`")
+_PIECE = re.compile(r"\\\$|\$([^$]+)\$|`([^`]+)`|\*\*([^*]+)\*\*")
 
 
 def check_text(name: str, value: object) -> str:
@@ -33,7 +33,7 @@ def math(latex: str, display: bool = False) -> str:
 
 
 def inline(text: str) -> str:
-    r"""Return HTML of a plain sentence: escaped, with ``$math$``, ```code``` and ``\$`` for a dollar.
+    r"""Return HTML of a plain sentence: escaped, with ``$math$``, ```code```, ``**strong**`` and ``\$``.
 
     >>> inline("`phi` is < 1 at $q$")
     '<code>phi</code> is &lt; 1 at <span class="math notranslate nohighlight">\\(q\\)</span>'
@@ -42,7 +42,9 @@ def inline(text: str) -> str:
     def piece(match: re.Match) -> str:
         if match[1] is not None:
             return math(match[1])
-        return "&#36;" if match[2] is None else f"<code>{html.escape(match[2], quote=False)}</code>"
+        if match[2] is not None:
+            return f"<code>{html.escape(match[2], quote=False)}</code>"
+        return "&#36;" if match[3] is None else f"<strong>{inline(match[3])}</strong>"
 
     if "$" in _PIECE.sub("", text):
         raise ArgumentError(f"text must close every $ that it opens (write \\$ for a dollar sign); got {text!r}")
@@ -59,7 +61,7 @@ def plain(text: str) -> str:
     >>> plain(r"at $q$, costs \$1")
     'at q, costs $1'
     """
-    return _PIECE.sub(lambda m: m[1] or m[2] or "$", text)
+    return _PIECE.sub(lambda m: m[1] or m[2] or plain(m[3] or "$"), text)
 
 
 def style(rules: str = "", tokens: tuple[str, ...] = ()) -> str:

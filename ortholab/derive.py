@@ -124,7 +124,7 @@ class Derivation:
         tokens = ("ink", "muted", "line", "holds", "fails")
         return (
             f'<div class="ol ol-derivation">{style(_RULES, tokens)}<p class="ol-title">Derivation: {title}</p>'
-            f'<ol class="ol-steps">{items}</ol></div>'
+            f'<ol class="ol-steps" role="list">{items}</ol></div>'
         )
 
 
@@ -280,7 +280,8 @@ def _flat(latex: str) -> str:
 def _item(step: Step, outcome: Outcome) -> str:
     """Return one step as a list item: formula (two aligned halves), reason, and the check behind its mark."""
     halves = re.split(r"(?<!\\)&", step.latex, maxsplit=1)
-    cells = [math(r"\displaystyle " + half.strip()) for half in halves]
+    # The empty group gives the relation that opens a right half its space.
+    cells = [math(r"\displaystyle " + "{} " * (k > 0) + half.strip()) for k, half in enumerate(halves)]
     if len(cells) == 1:
         formula = f'<div class="ol-formula ol-whole">{cells[0]}</div>'
     else:
@@ -294,7 +295,7 @@ def _item(step: Step, outcome: Outcome) -> str:
         mark = ("ol-holds", "✓ checked") if good else ("ol-fails", f"✗ wrong, {html.escape(step.label)}")
         check = (
             f'<details class="ol-check"><summary><span class="{mark[0]}">{mark[1]}</span></summary>'
-            f"<pre><code>{html.escape(step.check.source, quote=False)}</code></pre>"
+            f'<pre tabindex="0"><code>{html.escape(step.check.source, quote=False)}</code></pre>'
             f"<p>{html.escape(outcome.result, quote=False)}</p></details>"
         )
     kind = "" if step.expect == "holds" else ' class="ol-wrong"'
@@ -304,8 +305,14 @@ def _item(step: Step, outcome: Outcome) -> str:
 _RULES = """
 :where(.ol-derivation){margin:1.2em 0;max-width:46em}
 :where(.ol-derivation .ol-title){font-weight:600;margin:0 0 .4em}
-:where(.ol-derivation ol){margin:0;padding-left:2em;display:grid;grid-template-columns:max-content minmax(0,1fr)}
-:where(.ol-derivation li){grid-column:1/-1;display:list-item;margin:0 0 .7em}
+:where(.ol-derivation ol){margin:0;padding:0;list-style:none;counter-reset:ol-step}
+:where(.ol-derivation ol){display:grid;grid-template-columns:max-content minmax(0,1fr)}
+:where(.ol-derivation li){grid-column:1/-1;position:relative;margin:0 0 .7em;padding-left:2em;counter-increment:ol-step}
+:where(.ol-derivation li,.ol-derivation .ol-formula){display:grid;grid-template-columns:subgrid}
+:where(.ol-derivation li>*,.ol-derivation .ol-whole>*){grid-column:1/-1;min-width:0}
+:where(.ol-derivation .ol-lhs){justify-self:end;align-self:center}:where(.ol-derivation .ol-rhs){align-self:center}
+:where(.ol-derivation li)::before{content:counter(ol-step);position:absolute;left:0;top:.25em;color:@(muted)}
+@media(max-width:600px){:where(.ol-derivation li,.ol-derivation .ol-formula){display:block}}
 :where(.ol-derivation .ol-formula){overflow-x:auto;overflow-y:hidden;padding:.15em 0}
 :where(.ol-derivation .ol-reason,.ol-derivation p){margin:0}
 :where(.ol-derivation details,.ol-derivation p.ol-check,.ol-derivation .ol-deck){color:@(muted);font-size:.88em}

@@ -30,7 +30,7 @@ from ._tokens import NAMES, TOKENS, css, token
 from .errors import ArgumentError, bad, check_array, check_int, check_number
 
 __all__ = [
-    "TOKENS", "direct_label", "heat", "histogram", "matrix", "render", "show", "simulation", "subplots",
+    "TOKENS", "colour", "direct_label", "heat", "histogram", "matrix", "render", "show", "simulation", "subplots",
     "theory", "token", "use_style",
 ]  # fmt: skip
 
@@ -42,7 +42,7 @@ STYLE = {
     "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
     "figure.constrained_layout.use": True, "figure.dpi": 96,
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 10,
-    "mathtext.fontset": "cm", "axes.formatter.use_mathtext": True, "axes.unicode_minus": True,
+    "mathtext.fontset": "dejavuserif", "axes.formatter.use_mathtext": True, "axes.unicode_minus": True,
     "axes.titlesize": 10.5, "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlepad": 8,
     "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "legend.frameon": False,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8, "axes.axisbelow": True,
@@ -94,15 +94,21 @@ def subplots(
     return fig, fig.subplots(nrows, ncols, **options)
 
 
-def theory(ax: Axes, x, y, *, label: str | None = None, color: str = "theory", **line) -> None:
-    """Draw a prediction as a line; with ``label`` it is named at its right end."""
+def theory(
+    ax: Axes, x, y, *, label: str | None = None, color: str = "theory", at: float = 1.0, dy: float = 0, **line
+) -> None:
+    """Draw a prediction as a line, named by ``label`` at its right end.
+
+    ``at`` in [0, 1] moves the name to that fraction of the points, and ``dy`` shifts it up, in points.
+    """
     x, y = _xy(x, y)
     line = {"color": colour(color), "linestyle": _LINES.get(color, "-"), "zorder": 2} | line
     ax.plot(x, y, **line)
     if label:
         finite = np.flatnonzero(np.isfinite(y))
         if finite.size:
-            direct_label(ax, x[finite[-1]], y[finite[-1]], label, color)
+            end = finite[round(check_number("at", at, low=0, high=1) * (finite.size - 1))]
+            direct_label(ax, x[end], y[end], label, color, dy=dy)
 
 
 def simulation(
@@ -139,6 +145,8 @@ def direct_label(
         check_text("text", text), (x, y), xytext=offset, textcoords="offset points", ha=ha, va="center",
         color=colour(color), fontsize=9, annotation_clip=False, zorder=5,
     )  # fmt: skip
+    # A halo of paper keeps the words apart from the lines that they cross.
+    label.set_path_effects([mpl.patheffects.withStroke(linewidth=2.4, foreground=token("paper"))])
     label.set_gid("ol-direct")
 
 
@@ -164,9 +172,9 @@ def heat(ax: Axes, x, y, z, *, label: str, levels: Sequence[float] = (), cmap: s
         raise ArgumentError(f"z must have shape (len(y), len(x)) = {(np.size(y), np.size(x))}; got {z.shape}")
     mesh = ax.pcolormesh(x, y, z, cmap=cmap, shading="nearest", rasterized=True, **options)
     if len(levels):
-        lines = ax.contour(x, y, z, levels=sorted(levels), colors="#ffffff", linewidths=0.9)
+        lines = ax.contour(x, y, z, levels=sorted(levels), colors=_ON_IMAGE, linewidths=0.9)
         for text in ax.clabel(lines, fontsize=8, fmt="%g"):
-            text.set_path_effects([mpl.patheffects.withStroke(linewidth=1.5, foreground="#00000080")])
+            text.set_path_effects([mpl.patheffects.withStroke(linewidth=1.5, foreground="#444444")])
     bar = ax.figure.colorbar(mesh, ax=ax, label=check_text("label", label), fraction=0.06, pad=0.03)
     bar.outline.set_visible(False)
     return mesh
@@ -222,6 +230,9 @@ _RULES = """
 """
 
 
+_ON_IMAGE = "#fefefe"  # no token: an image looks the same in both themes, so what is drawn on it must too
+
+
 def _xy(x, y) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if x.ndim != 1 or x.shape != y.shape or not x.size:
@@ -257,6 +268,8 @@ def _svg_narrow(fig: Figure) -> str:
     for place, ax in zip(grid, panels, strict=False):
         ax.set_subplotspec(place)
     fig.set_size_inches(NARROW, PANEL * max(1, len(panels)))
+    for _ in range(2):  # the constrained layout needs more than one pass after such a change
+        fig.canvas.draw()
     return _svg(fig)
 
 
