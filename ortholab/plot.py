@@ -13,8 +13,7 @@ True
 
 from __future__ import annotations
 
-import base64
-import io
+import hashlib
 import re
 from collections.abc import Sequence
 
@@ -23,10 +22,10 @@ import matplotlib.patheffects
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec
 
 from ._html import Html, check_text, inline, plain, style
-from ._tokens import NAMES, TOKENS, css, token
+from ._svg import inline_svg, png, svg_narrow, svg_text
+from ._tokens import NAMES, TOKENS, token
 from .errors import ArgumentError, bad, check_array, check_int, check_number
 
 __all__ = [
@@ -35,14 +34,12 @@ __all__ = [
 ]  # fmt: skip
 
 WIDTH = 7.2  # inches: the text measure
-NARROW = 3.7  # inches: a phone
-PANEL = 2.5  # inches: height of a panel on a phone
 
 STYLE = {
     "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none",
-    "figure.constrained_layout.use": True, "figure.dpi": 96,
+    "figure.constrained_layout.use": True, "figure.dpi": 72,
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 10,
-    "mathtext.fontset": "dejavuserif", "axes.formatter.use_mathtext": True, "axes.unicode_minus": True,
+    "mathtext.fontset": "dejavuserif", "axes.formatter.use_mathtext": False, "axes.unicode_minus": True,
     "axes.titlesize": 10.5, "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlepad": 8,
     "axes.labelsize": 10, "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9, "legend.frameon": False,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8, "axes.axisbelow": True,
@@ -159,6 +156,8 @@ def histogram(ax: Axes, samples, *, bins=60, color: str = "data", label: str | N
     ax.stairs(density, edges, color=hue, linewidth=1)
     if label:
         top = int(density.argmax())
+        ax.update_datalim([(edges[top], 1.1 * density[top])])  # room for the words
+        ax.autoscale_view()
         direct_label(ax, (edges[top] + edges[top + 1]) / 2, density[top], label, color, ha="center")
 
 
@@ -205,22 +204,22 @@ def render(fig: Figure, *, caption: str, alt: str, name: str | None = None, phon
     (it must be unique on its page).  ``phone=False`` leaves the stacked layout out.
     """
     caption, alt = check_text("caption", caption), check_text("alt", alt)
-    wide = _svg(fig)
-    png = _png(fig)
-    narrow = _svg_narrow(fig) if phone else None
+    wide = svg_text(fig)
+    image = png(fig)
+    narrow = svg_narrow(fig) if phone else None
     if name is None:
-        name = "fig-" + base64.b32encode(_digest(wide + caption))[:10].decode().lower()
+        name = "fig-" + hashlib.sha256((wide + caption).encode()).hexdigest()[:10]
     elif not re.fullmatch(r"[a-z][a-z0-9-]*", str(name)):
         raise bad("name", name, "lower-case letters, digits and hyphens, such as 'fig-critical-line'")
-    pictures = _inline_svg(wide, f"{name}-w", alt, "ol-wide" if narrow else "")
+    pictures = inline_svg(wide, f"{name}-w", alt, "ol-wide" if narrow else "")
     if narrow:
-        pictures += _inline_svg(narrow, f"{name}-n", alt, "ol-narrow")
+        pictures += inline_svg(narrow, f"{name}-n", alt, "ol-narrow")
     used = tuple(n for n in NAMES if f"--ol-{n}," in pictures)
     markup = (
         f'<figure class="ol ol-figure" id="{name}" style="margin:1.2em 0">{style(_RULES, used)}{pictures}'
         f"<figcaption>{inline(caption)}</figcaption></figure>"
     )
-    return Html(markup, f"[figure: {alt}]\n{plain(caption)}", png)
+    return Html(markup, f"[figure: {alt}]\n{plain(caption)}", image)
 
 
 # The two layouts: without this rule the phone's stays hidden by its own style attribute.
@@ -238,86 +237,3 @@ def _xy(x, y) -> tuple[np.ndarray, np.ndarray]:
     if x.ndim != 1 or x.shape != y.shape or not x.size:
         raise ArgumentError(f"x and y must be vectors of one length; got shapes {x.shape} and {y.shape}")
     return x, y
-
-
-def _digest(text: str) -> bytes:
-    import hashlib
-
-    return hashlib.sha256(text.encode()).digest()
-
-
-def _svg(fig: Figure) -> str:
-    """Return the figure's SVG text, with its direct labels pushed apart."""
-    with mpl.rc_context({"svg.hashsalt": "ortholab", "svg.fonttype": "path"}):
-        _separate_labels(fig)
-        buffer = io.StringIO()
-        fig.savefig(buffer, format="svg", dpi=144, metadata={"Date": None, "Creator": None}, transparent=True)
-    return buffer.getvalue()
-
-
-def _png(fig: Figure) -> bytes:
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=120, facecolor=token("paper"), metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def _svg_narrow(fig: Figure) -> str:
-    """Return the SVG of the same figure laid out for a phone: one column, panels under each other."""
-    panels = [ax for ax in fig.axes if ax.get_subplotspec() is not None]
-    grid = GridSpec(max(1, len(panels)), 1, figure=fig)
-    for place, ax in zip(grid, panels, strict=False):
-        ax.set_subplotspec(place)
-    fig.set_size_inches(NARROW, PANEL * max(1, len(panels)))
-    for _ in range(2):  # the constrained layout needs more than one pass after such a change
-        fig.canvas.draw()
-    return _svg(fig)
-
-
-def _separate_labels(fig: Figure, gap: float = 1.0) -> None:
-    """Move direct labels that overlap up and down, in points, until they no longer do."""
-    fig.canvas.draw()
-    for ax in fig.axes:
-        labels = [t for t in ax.texts if t.get_gid() == "ol-direct"]
-        for label in labels:  # forget the push of an earlier layout
-            home = getattr(label, "_ol_home", None)
-            label._ol_home = home or label.xyann
-            label.xyann = label._ol_home
-        for _ in range(40):
-            boxes = [label.get_window_extent() for label in labels]
-            moved = False
-            for i in range(len(labels)):
-                for j in range(i):
-                    a, b = boxes[i], boxes[j]
-                    overlap = min(a.y1, b.y1) - max(a.y0, b.y0) + gap
-                    if overlap > 0 and min(a.x1, b.x1) > max(a.x0, b.x0):
-                        push = (overlap / 2 + 0.1) * 72 / fig.dpi
-                        up, down = (labels[i], labels[j]) if a.y0 + a.y1 > b.y0 + b.y1 else (labels[j], labels[i])
-                        up.xyann = (up.xyann[0], up.xyann[1] + push)
-                        down.xyann = (down.xyann[0], down.xyann[1] - push)
-                        moved = True
-                        boxes[i], boxes[j] = labels[i].get_window_extent(), labels[j].get_window_extent()
-            if not moved:
-                break
-
-
-_HEX = {colour: name for name, colour in TOKENS["light"].items()}
-
-
-def _inline_svg(svg: str, prefix: str, alt: str, kind: str) -> str:
-    """Make matplotlib's SVG fit for a page: no prologue, tokens for colours, ids that are unique to the figure."""
-    import html
-
-    svg = svg[svg.index("<svg") :]
-    body = svg[svg.index(">") + 1 :]
-    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.S)
-    used = set(re.findall(r'(?:href="|url\()#([^")]+)', body))
-    body = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", body)
-    body = re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}-", body)
-    body = re.sub(r"#[0-9a-f]{6}\b", lambda m: css(_HEX[m[0]]) if m[0] in _HEX else m[0], body)
-    body = re.sub(r">\s+<", "><", body)
-    left, top, width, height = re.search(r'viewBox="([^"]+)"', svg)[1].split()
-    hidden = ";display:none" if kind == "ol-narrow" else ""
-    return (
-        f'<svg class="{kind}" role="img" aria-label="{html.escape(alt)}" viewBox="{left} {top} {width} {height}" '
-        f'xmlns:xlink="http://www.w3.org/1999/xlink" style="max-width:{float(width) * 4 / 3:.0f}px{hidden}">{body}'
-    ).replace(' class=""', "")

@@ -1,0 +1,158 @@
+"""The ledger: every registered claim is recomputed; the machinery says what is wrong."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ortholab import claims
+from ortholab.claims import LEDGER, Claim, Ledger, Verdict, box, sheet
+from ortholab.errors import ArgumentError
+
+
+@pytest.mark.parametrize("id", [item.id for item in LEDGER])
+def test_recomputed_verdict_equals_the_recorded_one(id):
+    assert claims.get(id).disagreement() == ""
+
+
+@pytest.fixture
+def ledger():
+    made = Ledger()
+
+    @made.claim("A", deck="slide 3", statement="$\\chi = 1 < 2$.", page="1-isometry/spectrum", recorded="fails")
+    def first():
+        return Verdict("fails", 0.004, "median $s$", "Only the mean is fixed.")
+
+    @made.claim(
+        "(7)", deck="equation (7)", statement="The edge.", page="1-isometry/order_to_chaos", recorded="holds if"
+    )
+    def second():
+        return Verdict("holds if", "1.2 & 3", "edge", "So it is.", condition="$L(1-p) > 1$")
+
+    return made
+
+
+def test_claims_are_listed_in_order_and_found_by_id(ledger):
+    assert [item.id for item in ledger] == ["A", "(7)"]
+    assert len(ledger) == 2
+    assert ledger.get("A").verdict().number == 0.004
+    with pytest.raises(ArgumentError, match=r"id must be one of 'A', '\(7\)'; got 'B'"):
+        ledger.get("B")
+
+
+def test_a_taken_id_is_refused_but_a_rerun_cell_is_not(ledger):
+    with pytest.raises(ArgumentError, match=r"'A' is taken by .*first"):
+
+        @ledger.claim("A", deck="d", statement="s", page="p", recorded="holds")
+        def other():
+            """Another claim under a taken id."""
+
+    old = ledger.get("A")
+    ledger.register(Claim("A", "slide 4", "s", old.test, "p", "fails"))
+    assert ledger.get("A").deck == "slide 4"
+    assert len(ledger) == 2
+
+
+def test_a_verdict_is_computed_once_a_process(ledger):
+    calls = []
+
+    @ledger.claim("C", deck="d", statement="s", page="p", recorded="holds")
+    def counted():
+        calls.append(1)
+        return Verdict("holds", 1, "m", "s")
+
+    item = ledger.get("C")
+    item.verdict(), item.verdict(), box(item), sheet(tuple(ledger))
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("recorded", "number", "words"),
+    [
+        ("fails", None, "recorded 'fails', recomputed 'holds'"),
+        ("holds", 2.0, "recorded 2.0"),
+        ("holds", "1.0", "recorded '1.0'"),
+        ("holds", 1.04, ""),
+        ("holds", None, ""),
+    ],
+)
+def test_disagreement_with_the_record_is_said(recorded, number, words):
+    item = Claim("X", "d", "s", lambda: Verdict("holds", 1.0, "m", "s"), "p", recorded, number)
+    assert words in item.disagreement()
+    assert bool(words) == bool(item.disagreement())
+
+
+def test_box_shows_verdict_number_and_condition(ledger):
+    first, second = (box(item) for item in ledger)
+    assert 'class="ol ol-claim ol-fails"' in first.html
+    assert "</span> fails</span>" in first.html  # a word, not only a colour or a mark
+    assert "<strong>0.004</strong> median" in first.html
+    assert r"\(\chi = 1 &lt; 2\)" in first.html
+    assert "Holds if" not in first.html
+    assert r"Holds if <span" in second.html
+    assert "1.2 &amp; 3" in second.html
+    assert "<script" not in first.html + second.html
+    assert first.text.startswith("Claim A (slide 3): fails\n")
+    assert "holds if L(1-p) > 1" in second.text
+
+
+def test_table_has_a_row_a_claim_and_links_to_its_page(ledger):
+    markup = sheet(tuple(ledger), "..").html
+    assert markup.count("<tr>") == 3
+    assert 'href="../1-isometry/spectrum.html"' in markup
+    assert markup.count('scope="row"') == 2
+    assert "order to chaos" in markup
+
+
+def test_show_and_table_print_text_outside_a_notebook(ledger, monkeypatch, capsys):
+    monkeypatch.setattr(claims, "LEDGER", ledger)
+    monkeypatch.setattr(claims, "get", ledger.get)
+    claims.show("A")
+    claims.table()
+    printed = capsys.readouterr().out
+    assert printed.count("Claim A (slide 3): fails") == 2
+    assert "<" not in printed.replace("1 < 2", "")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Verdict("true", 1, "m", "s"), "kind must be one of 'holds', 'holds if', 'fails'"),
+        (lambda: Verdict("holds", float("nan"), "m", "s"), "number must be"),
+        (lambda: Verdict("holds", 1, "", "s"), "meaning must be"),
+        (lambda: Verdict("holds", 1, "m", ""), "summary must be"),
+        (lambda: Verdict("holds if", 1, "m", "s"), "condition must be given"),
+        (lambda: Verdict("fails", 1, "m", "s", condition="c"), "condition must be given"),
+        (lambda: Claim("A", "", "s", print, "p", "holds"), "deck must be"),
+        (lambda: Claim("A", "d", "s", 3, "p", "holds"), "test must be"),
+        (lambda: Claim("A", "d", "s", print, "p", "maybe"), "recorded must be one of"),
+        (lambda: Claim("A", "d", "s", lambda: 3, "p", "holds").verdict(), "must be a Verdict"),
+    ],
+)
+def test_bad_input_is_named(make, words):
+    with pytest.raises(ArgumentError, match=re.escape(words)):
+        make()
+
+
+def test_chapters_are_found_by_their_module_and_missed_without_it(tmp_path, monkeypatch):
+    package = tmp_path / "some_claims"
+    package.mkdir()
+    (package / "__init__.py").write_text("from ortholab.claims import Ledger\nLEDGER = Ledger(__name__)\n")
+    chapter = package / "chapter.py"
+    chapter.write_text(
+        "from some_claims import LEDGER\nfrom ortholab.claims import Verdict\n"
+        "@LEDGER.claim('Z', deck='d', statement='s', page='p', recorded='holds')\n"
+        "def z():\n    return Verdict('holds', 1, 'm', 's')\n"
+    )
+    code = "import some_claims; print([c.id for c in some_claims.LEDGER])"
+    environment = {"PYTHONPATH": str(tmp_path), "PATH": "", "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def run():
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    assert run() == "['Z']"
+    chapter.unlink()
+    assert run() == "[]"
