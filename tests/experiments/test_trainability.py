@@ -71,7 +71,7 @@ def test_divergence_is_an_outcome():
     assert (result.accuracy == 0).all()
     assert np.isposinf(result.loss).all()
     assert not np.isnan(result.loss).any()
-    one_of_two = run(TrainabilitySpec(**{**SMALL, "sigma_w": (1.0, 1e20)}, activation="linear"))
+    one_of_two = run(TrainabilitySpec(**{**SMALL, "sigma_w": (1.0, 1e20)}, activation="linear", learning_rate=1e-3))
     assert one_of_two.diverged.tolist() == [[[False], [True]]] * 2
 
 
