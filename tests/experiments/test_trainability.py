@@ -97,3 +97,13 @@ def test_the_depth_that_trains_peaks_at_the_critical_point():
     accuracy = trainability.run(spec).accuracy[..., 0]
     assert accuracy[0].min() > 0.85
     assert accuracy[1, 1] > accuracy[1, [0, 2]].max() + 0.25
+
+
+def test_infinite_weights_behind_a_saturated_tanh_count_as_diverged():
+    spec = TrainabilitySpec(**SMALL)
+    stack = _Stack(spec, 2, 0, 30, 10)
+    stack.W[0][1, 0, 0] = math.inf  # tanh hides it: the output stays finite
+    accuracy, loss = stack.evaluate(torch.ones(8, 30), torch.zeros(8, dtype=torch.int64))
+    assert np.isfinite(loss[0])
+    assert np.isposinf(loss[1])
+    assert accuracy[1] == 0
