@@ -43,8 +43,15 @@ def bad(name: str, value: object, allowed: str) -> ArgumentError:
     return ArgumentError(f"{name} must be {allowed}; got {show(value)}")
 
 
-def check_number(name: str, value: object, *, low: float = -math.inf, high: float = math.inf,
-                 open_low: bool = False, open_high: bool = False) -> float:
+def check_number(
+    name: str,
+    value: object,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
     """Return ``value`` as a float, or raise ArgumentError unless it is a finite real number in the range."""
     if low > -math.inf and high < math.inf:
         allowed = f"a number in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
@@ -75,8 +82,15 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     return value
 
 
-def check_array(name: str, value: object, *, ndim: int | None = None, low: float = -math.inf,
-                high: float = math.inf, dtype: object = np.float64) -> np.ndarray:
+def check_array(
+    name: str,
+    value: object,
+    *,
+    ndim: int | None = None,
+    low: float = -math.inf,
+    high: float = math.inf,
+    dtype: object = np.float64,
+) -> np.ndarray:
     """Return ``value`` as an array of ``dtype``; all entries must be finite and in [low, high]."""
     try:
         array = np.asarray(value)
@@ -88,9 +102,13 @@ def check_array(name: str, value: object, *, ndim: int | None = None, low: float
     if ndim is not None and array.ndim != ndim:
         raise ArgumentError(f"{name} must have {ndim} dimension(s); got shape {array.shape}")
     if not np.isfinite(array).all():
-        raise ArgumentError(f"{name} must be finite; {int((~np.isfinite(array)).sum())} entries of shape {array.shape} are not")
+        raise ArgumentError(
+            f"{name} must be finite; {int((~np.isfinite(array)).sum())} entries of shape {array.shape} are not"
+        )
     if array.size and (array.min() < low or array.max() > high):
-        raise ArgumentError(f"{name} must lie in [{low:g}, {high:g}]; got values from {array.min():g} to {array.max():g}")
+        raise ArgumentError(
+            f"{name} must lie in [{low:g}, {high:g}]; got values from {array.min():g} to {array.max():g}"
+        )
     return array
 
 

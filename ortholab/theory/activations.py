@@ -180,7 +180,7 @@ _STENCIL = ((1, 4 / 5), (2, -1 / 5), (3, 4 / 105), (4, -1 / 280))
 def _difference(phi: Function, kinks: np.ndarray) -> Function:
     def derivative(x: np.ndarray) -> np.ndarray:
         x = np.asarray(x, dtype=np.float64)
-        step = np.full_like(x, 2.0**-5)
+        step = np.full_like(x, 2.0**-6)
         if kinks.size:
             room = np.min(np.abs(x[..., None] - kinks), axis=-1)
             step = np.clip(room / 4.5, 1e-7, step)
