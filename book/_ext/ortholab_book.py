@@ -114,6 +114,15 @@ def drop_thebe_config(app: Sphinx, doctree: nodes.document, docname: str) -> Non
             node.parent.remove(node)
 
 
+def mark_proof(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Give the word "Proof." that opens a proof its own class, so that the stylesheet can set it."""
+    for node in doctree.findall(nodes.Element):
+        if node.tagname == "proof_node" and isinstance(node[0], nodes.paragraph) and node[0].astext().startswith("Proof. "):
+            first = next(iter(node[0].findall(nodes.Text)))
+            rest = nodes.Text(str(first).removeprefix("Proof. "))
+            first.parent.replace(first, [nodes.inline("", "Proof.", classes=["ol-proof-word"]), nodes.Text(" "), rest])
+
+
 class Drawing(SphinxDirective):
     """``{drawing} chain``: an inline SVG from ortholab.drawings, with the directive's content as its caption."""
 
@@ -144,6 +153,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("drawing", Drawing)
     app.connect("config-inited", set_config)
     app.connect("doctree-resolved", drop_thebe_config, priority=900)
+    app.connect("doctree-resolved", mark_proof)
     # After every other handler has added its scripts.
     app.connect("html-page-context", set_page, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
