@@ -51,12 +51,16 @@ def identity(lhs: object, rhs: object, *, symbolic: bool = True, **symbols: str 
     """
     if isinstance(lhs, str) and isinstance(rhs, str) and lhs.split() == rhs.split():
         raise ArgumentError(f"lhs and rhs are the same expression, so nothing is checked; got {lhs!r}")
+    import sympy
+
     table = {name: _symbol(name, kind) for name, kind in symbols.items()}
     left, right = _parse("lhs", lhs, table), _parse("rhs", rhs, table)
     ranges = {table[name]: kind for name, kind in symbols.items() if isinstance(kind, tuple)}
     given = ", ".join(f"{k} {v}" if isinstance(v, str) else f"{k} in {v}" for k, v in symbols.items())
-    source = f"{lhs}\n  == {rhs}" + (f"\nfor {given}" if given else "")
-    return Check("identity", source, lambda: _decide(left, right, ranges, symbolic))
+    # As written: sympy's own printer evaluates integrals in order to sort the terms, which can take a minute.
+    texts = tuple(side if isinstance(side, str) else sympy.sstr(side, order="none") for side in (lhs, rhs))
+    source = "\n  == ".join(texts) + (f"\nfor {given}" if given else "")
+    return Check("identity", source, lambda: _decide(left, right, texts, ranges, symbolic))
 
 
 def numerical(fn: Callable[[np.random.Generator], object], tol: float, *, instances: int = 5, seed: int = 0) -> Check:
@@ -126,20 +130,22 @@ def _parse(name: str, value: object, table: dict):
 LARGE = 1e-6
 
 
-def _decide(left, right, ranges: dict, symbolic: bool) -> Outcome:
+def _decide(left, right, texts: tuple[str, str], ranges: dict, symbolic: bool) -> Outcome:
     import sympy
 
-    found, gap = _at_random_points(left, right, ranges)
+    found, gap = _at_random_points(left, right, texts, ranges)
     if gap > LARGE or not symbolic:
         return found
     zero = (left - right).doit()
     zero = zero.applyfunc(sympy.simplify) if isinstance(zero, sympy.MatrixBase) else sympy.simplify(zero)
     if zero == 0 or getattr(zero, "is_zero_matrix", False):
-        return Outcome(True, "symbols: the difference simplifies to 0", found.left, found.right)
+        return Outcome(True, "symbols: the difference simplifies to 0", *texts)
     return found
 
 
-def _at_random_points(left, right, ranges: dict, points: int = 6, digits: int = 50) -> tuple[Outcome, float]:
+def _at_random_points(
+    left, right, texts: tuple[str, str], ranges: dict, points: int = 6, digits: int = 50
+) -> tuple[Outcome, float]:
     """Compare both sides at random rational points: sympy's ``simplify`` proves equality but never inequality.
 
     Returns the outcome and the relative gap at the point that decided.
@@ -148,7 +154,7 @@ def _at_random_points(left, right, ranges: dict, points: int = 6, digits: int = 
 
     rng = np.random.default_rng(0)
     names = sorted(left.free_symbols | right.free_symbols, key=str)
-    sides, used, tolerance = (str(left), str(right)), 0, sympy.Float(10) ** (-digits // 2)
+    used, tolerance = 0, sympy.Float(10) ** (-digits // 2)
     for _ in range(10 * points):
         point = {s: _draw(s, ranges.get(s), rng) for s in names}
         for evaluate in (_by_mpmath, _by_sympy):  # quick; then slow, which follows its own rounding
@@ -162,11 +168,11 @@ def _at_random_points(left, right, ranges: dict, points: int = 6, digits: int = 
         if gap > tolerance:
             at = ", ".join(f"{s}={float(v):.4g}" for s, v in point.items()) or "these numbers"
             values = [str(v[0].evalf(6)) if v.shape == (1, 1) else str(v.evalf(4).tolist()) for v in (a, b)]
-            return Outcome(False, f"at {at}: left {values[0]}, right {values[1]}", *sides), float(gap)
+            return Outcome(False, f"at {at}: left {values[0]}, right {values[1]}", *texts), float(gap)
         if used == (points if names else 1):
             result = f"numbers: equal to {digits // 2} digits at {used} random point{'s' * (used > 1)}"
-            return Outcome(True, result, *sides), float(gap)
-    raise DerivationError(f"the identity could not be tested: no finite value at random points\n  {left}\n  {right}")
+            return Outcome(True, result, *texts), float(gap)
+    raise DerivationError("the identity could not be tested: no finite value at random points\n  " + "\n  ".join(texts))
 
 
 def _gap(a, b) -> object:
