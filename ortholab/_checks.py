@@ -187,11 +187,20 @@ def _by_mpmath(side, point: dict, digits: int):
     import mpmath
     import sympy
 
+    integrals: dict = {}
+
+    def hide(node):
+        """Integrals are evaluated apart: in a sum, lambdify's printer would evaluate them to sort the terms."""
+        if isinstance(node, sympy.Integral):
+            return integrals.setdefault(node, sympy.Dummy())
+        return node.func(*map(hide, node.args)) if node.args else node
+
     try:
+        rest = sympy.Matrix([side]).applyfunc(hide)
         with mpmath.workdps(digits):
-            value = sympy.lambdify(list(point), sympy.Matrix([side]), "mpmath")(
-                *(mpmath.mpf(v.p) / v.q for v in point.values())
-            )
+            at = [mpmath.mpf(v.p) / v.q for v in point.values()]
+            values = [sympy.lambdify([*point], node, "mpmath")(*at) for node in integrals]
+            value = sympy.lambdify([*point, *integrals.values()], rest, "mpmath")(*at, *values)
         return sympy.Matrix(value.rows, value.cols, lambda i, j: sympy.sympify(value[i, j]))
     except (TypeError, ValueError, NameError, AttributeError, ArithmeticError, KeyError, mpmath.libmp.NoConvergence):
         return sympy.Matrix([sympy.nan])  # some functions it does not know: sympy decides
