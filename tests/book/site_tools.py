@@ -15,7 +15,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-SITE = ROOT / "_build" / "html"
+# A site built elsewhere (jupyter-book build . --path-output DIR) can be tested too.
+SITE = Path(os.environ.get("ORTHOLAB_SITE", ROOT / "_build" / "html"))
 WIDTHS = (1440, 390)
 
 

@@ -1,0 +1,59 @@
+"""Fixtures for the site's tests. Under CI=true what is missing is a failure; elsewhere it is a skip that says why."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "book" / "_ext")]
+from site_tools import ROOT, SITE, find_chromium, serve
+
+
+def need(present: object, what: str) -> None:
+    """Skip the test, or fail it under CI=true, unless ``present``."""
+    if present:
+        return
+    if os.environ.get("CI", "").lower() in ("true", "1"):
+        pytest.fail(f"{what} (a failure under CI=true)", pytrace=False)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """The folder of the built book."""
+    need((SITE / "index.html").exists(), f"the book is not built at {SITE}: run `make book`")
+    return SITE
+
+
+@pytest.fixture(scope="session")
+def address(site: Path) -> Iterator[str]:
+    """The built book on a local web server."""
+    with serve(site) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """One Chromium for all pages."""
+    path = find_chromium()
+    need(path, "no Chromium was found: install Debian's chromium, or name one in CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", *quiet])
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core."""
+    path = ROOT / ".make" / "axe.min.js"
+    need(path.exists(), f"axe-core is not at {path}: `make test-site` fetches it with npm")
+    return path.read_text(encoding="utf-8")

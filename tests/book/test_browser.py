@@ -1,0 +1,165 @@
+"""Every page in a real browser that is cut off from the network: formulas, errors, widths and accessibility."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from site_tools import open_page, pages
+
+pytestmark = [pytest.mark.site, pytest.mark.browser]
+
+PAGES = pages()
+
+# Findings of axe-core that are the theme's own, each confined to the part of the page where it stands. Whatever else
+# axe calls serious or critical fails the test.
+ALLOWED = {
+    # The theme's "Copy" and search buttons show an icon and a shortcut beside a longer spoken name.
+    "label-content-name-mismatch": (".search-button", ".copybtn", ".prev-next-area", ".btn"),
+    # sphinxcontrib-bibtex's citations carry ARIA roles (doc-biblioentry) without the list that they ask for.
+    "aria-required-parent": ("[role='doc-biblioentry']", ".citation"),
+    "aria-deprecated-role": ("[role='doc-biblioentry']", ".citation"),
+}
+
+FORMULAS = r"""() => {
+  const unset = [...document.querySelectorAll('span.math, div.math')].filter(e => !e.querySelector('mjx-container'));
+  const errors = [...document.querySelectorAll('mjx-merror, [data-mjx-error]')];
+  const walker = document.createTreeWalker(document.querySelector('article') || document.body, NodeFilter.SHOW_TEXT);
+  const raw = [];
+  for (let node; (node = walker.nextNode());) {
+    if (node.parentElement.closest('pre, code, script, style, mjx-container, mjx-assistive-mml, textarea')) continue;
+    const found = node.data.match(/\\\(|\\\)|\\\[|\\\]|\$\$|\\(?:frac|sigma|chi|mathbb|mathcal|left|begin)\b/);
+    if (found) raw.push(node.data.trim().slice(0, 80));
+  }
+  return {unset: unset.map(e => e.textContent.slice(0, 80)), errors: errors.map(e => e.textContent.slice(0, 80)), raw};
+}"""
+
+# What sticks out of the page (and is not inside something that scrolls by itself).
+OVERFLOW = r"""() => {
+  const width = document.documentElement.clientWidth;
+  const scrolls = e => { for (; e && e !== document.body; e = e.parentElement) {
+    if (/(auto|scroll|hidden|clip)/.test(getComputedStyle(e).overflowX)) return true; } return false; };
+  const out = [...document.querySelectorAll('.bd-main *')].filter(e => {
+    const box = e.getBoundingClientRect();
+    return box.width > 0 && (box.right > width + 1 || box.left < -1) && !scrolls(e.parentElement); });
+  return {extra: document.documentElement.scrollWidth - width,
+          out: out.slice(0, 5).map(e => e.tagName + '.' + e.className.toString().slice(0, 60))};
+}"""
+
+AUDIT = """async (allowed) => {
+  const result = await axe.run(document, {resultTypes: ['violations']});
+  const found = [];
+  for (const rule of result.violations) {
+    if (!['serious', 'critical'].includes(rule.impact)) continue;
+    for (const node of rule.nodes) {
+      const element = document.querySelector(node.target.flat().join(' '));
+      if (element && (allowed[rule.id] || []).some(selector => element.closest(selector))) continue;
+      found.push(`${rule.id} (${rule.impact}) ${node.target.join(' ')}: ${node.html.slice(0, 120)}`);
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def opened(request, address, browser) -> Iterator[tuple[object, object]]:
+    """One page, open at desktop width in light mode; its tests share it."""
+    with open_page(browser, f"{address}/{request.param}") as found:
+        yield found
+
+
+def test_a_page_is_quiet_and_local(opened):
+    _, trouble = opened
+    assert trouble.external == []
+    assert trouble.failed == []
+    assert trouble.errors == []
+
+
+def test_formulas_are_set(opened):
+    page, _ = opened
+    assert page.evaluate(FORMULAS) == {"unset": [], "errors": [], "raw": []}
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_no_sideways_scrolling(opened, width):
+    page, _ = opened
+    page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_timeout(100)
+    found = page.evaluate(OVERFLOW)
+    assert found["extra"] <= 0, found["out"]
+    assert found["out"] == []
+
+
+def test_nothing_serious_for_axe(opened, axe):
+    """Light, then dark, with everything that can be opened open: what is hidden must pass too."""
+    page, _ = opened
+    page.set_viewport_size({"width": 1440, "height": 900})
+    if not page.evaluate("() => !!window.axe"):
+        page.evaluate(axe)
+    page.evaluate("() => document.querySelectorAll('details').forEach(e => e.open = true)")
+    found = []
+    for theme in ("light", "dark"):
+        page.evaluate(f"() => {{ document.documentElement.dataset.theme = {json.dumps(theme)}; }}")
+        page.wait_for_timeout(50)
+        found += [f"{theme}: {line}" for line in page.evaluate(AUDIT, {k: list(v) for k, v in ALLOWED.items()})]
+    assert not found, "\n".join(found)
+
+
+def test_a_phone_in_dark_mode_is_dark(address, browser):
+    """The page follows the reader's colour scheme, and a figure has its narrow layout."""
+    with open_page(browser, f"{address}/book/1-isometry/jacobian.html", width=390, scheme="dark") as (page, trouble):
+        luminance = page.evaluate(
+            "() => getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).slice(0, 3)"
+            ".reduce((sum, v) => sum + Number(v), 0) / 765"
+        )
+        assert luminance < 0.2
+        shown = "e => getComputedStyle(e).display !== 'none'"
+        assert page.locator("figure.ol-figure svg.ol-narrow").first.evaluate(shown)
+        assert not page.locator("figure.ol-figure svg.ol-wide:has(~ svg.ol-narrow)").first.evaluate(shown)
+        assert trouble.errors == []
+
+
+def test_search_finds_a_word(address, browser):
+    """The search works without the network."""
+    with open_page(browser, f"{address}/search.html?q=isometry") as (page, trouble):
+        page.wait_for_selector("#search-results li a", timeout=15_000)
+        assert trouble.external == []
+        assert trouble.errors == []
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('<script src="https://cdn.example/x.js"></script>', "external"),
+        ("<script>throw new Error('planted')</script>", "errors"),
+        ('<img src="gone.png" alt="gone">', "failed"),
+    ],
+)
+def test_the_browser_checks_can_fail(tmp_path, browser, body, said):
+    """A planted request, error or missing file is seen."""
+    from site_tools import serve
+
+    (tmp_path / "page.html").write_text(f"<!doctype html><title>x</title>{body}")
+    with serve(tmp_path) as here, open_page(browser, f"{here}/page.html") as (_, trouble):
+        assert getattr(trouble, said)
+
+
+def test_the_page_checks_can_fail(tmp_path, browser, axe):
+    """An unset formula, a wide element and grey text on grey are seen."""
+    from site_tools import serve
+
+    (tmp_path / "page.html").write_text(
+        "<!doctype html><html lang=en><title>x</title><main class=bd-main><article><h1>x</h1>"
+        r'<span class="math">\(x\)</span><div style="width: 3000px">wide</div>'
+        '<p style="color:#999;background:#aaa">grey</p></article></main></html>'
+    )
+    with serve(tmp_path) as here, open_page(browser, f"{here}/page.html") as (page, _):
+        formulas = page.evaluate(FORMULAS)
+        assert formulas["unset"]
+        assert formulas["raw"]
+        overflow = page.evaluate(OVERFLOW)
+        assert overflow["extra"] > 0
+        assert overflow["out"]
+        page.evaluate(axe)
+        assert any(line.startswith("color-contrast") for line in page.evaluate(AUDIT, {}))
