@@ -38,7 +38,7 @@ class Step:
     ``latex``: the formula, with ``&`` where the lines are aligned; ``reason``: why it follows, in words, may hold
     ``$math$``; ``check``: :func:`identity`, :func:`numerical` or ``DEFINITION``; ``expect``: "holds", or "fails" for
     a formula that is wrong (in the 2019 deck, or in common belief); ``deck``: its number there, e.g. "(4)";
-    ``label``: the words beside a wrong form.
+    ``label``: the words beside a wrong form; by default "as printed in the deck" where ``deck`` is given.
     """
 
     latex: str
@@ -46,7 +46,7 @@ class Step:
     check: Check
     expect: str = "holds"
     deck: str | None = None
-    label: str = "as printed in the deck"
+    label: str = ""
 
     def __post_init__(self) -> None:
         check_text("latex", self.latex)
@@ -120,7 +120,9 @@ def _item(step: Step, outcome: Outcome) -> str:
         check = '<p class="ol-check">definition</p>'
     else:
         good = step.expect == "holds"
-        mark = ("ol-holds", "✓ checked") if good else ("ol-fails", f"✗ wrong, {html.escape(step.label)}")
+        label = step.label or ("as printed in the deck" if step.deck else "")
+        wrong = f"✗ wrong, {html.escape(label)}" if label else "✗ wrong, as its check shows"
+        mark = ("ol-holds", "✓ checked") if good else ("ol-fails", wrong)
         check = (
             f'<details class="ol-check"><summary><span class="{mark[0]}">{mark[1]}</span></summary>'
             f'<pre tabindex="0"><code>{html.escape(step.check.source, quote=False)}</code></pre>'
