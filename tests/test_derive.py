@@ -140,7 +140,7 @@ def test_wrong_forms_are_shown_failing():
     assert "deck (4)" in markup
     assert "[wrong]" in repr(shown)
     unprinted = Derivation("Chi", [step(numerical(lambda rng: (0.849, 1.0), 1e-2), expect="fails")])
-    assert "deck" not in unprinted._repr_html_()
+    assert "✗ wrong, as its check shows" in unprinted._repr_html_()
 
 
 def test_html_has_every_part_and_no_script():
