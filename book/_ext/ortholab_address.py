@@ -29,7 +29,8 @@ def check_address(url: str) -> str:
     """
     url = url.strip().rstrip("/").removesuffix(".git")
     if url and not ADDRESS.fullmatch(url):
-        raise ValueError(f"the repository's address must look like https://github.com/OWNER/NAME or be empty; got {url!r}")
+        allowed = "look like https://github.com/OWNER/NAME or be empty"
+        raise ValueError(f"the repository's address must {allowed}; got {url!r}")
     return url
 
 
@@ -37,7 +38,7 @@ def read_address(root: Path = ROOT) -> str:
     """Read the repository's address from ``_config.yml`` (an empty string while it is not known)."""
     found = LINE.search((root / "_config.yml").read_text(encoding="utf-8"))
     if not found:
-        raise ValueError("_config.yml must have a line `url: \"...\"` in its block `repository:`")
+        raise ValueError('_config.yml must have a line `url: "..."` in its block `repository:`')
     return check_address(found.group(2))
 
 
@@ -46,7 +47,7 @@ def write_address(url: str, root: Path = ROOT) -> None:
     config = root / "_config.yml"
     text = config.read_text(encoding="utf-8")
     if not LINE.search(text):
-        raise ValueError("_config.yml must have a line `url: \"...\"` in its block `repository:`")
+        raise ValueError('_config.yml must have a line `url: "..."` in its block `repository:`')
     config.write_text(LINE.sub(lambda m: f'{m.group(1)}"{check_address(url)}"', text, count=1), encoding="utf-8")
 
 
@@ -57,7 +58,9 @@ def first_cell(url: str) -> str:
         # The magic, not `!pip`: it installs into the kernel that runs the notebook.
         return head + f'    %pip install --quiet "ortholab @ git+{url}"'
     return head + (
-        '    raise ModuleNotFoundError("ortholab is missing: clone the book\'s repository and run `make lab` there")'
+        "    raise ModuleNotFoundError(\n"
+        '        "ortholab is missing: clone the book\'s repository and run `make lab` there"\n'
+        "    )"
     )
 
 

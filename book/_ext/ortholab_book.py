@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import shutil
 from pathlib import Path
 
@@ -26,7 +27,9 @@ def token_css(tokens: dict[str, dict[str, str]]) -> str:
     :root { --ol-ink: #111111; }
     @media not print { html[data-theme="dark"] { --ol-ink: #eeeeee; } }
     """
-    light, dark = (" ".join(f"--ol-{name}: {value};" for name, value in tokens[mode].items()) for mode in ("light", "dark"))
+    light, dark = (
+        " ".join(f"--ol-{name}: {value};" for name, value in tokens[mode].items()) for mode in ("light", "dark")
+    )
     return f':root {{ {light} }}\n@media not print {{ html[data-theme="dark"] {{ {dark} }} }}'
 
 
@@ -96,13 +99,14 @@ def set_page(app: Sphinx, pagename: str, template: str, context: dict, doctree: 
 
     def is_thebe(asset: object) -> bool:
         attributes = getattr(asset, "attributes", {})
-        return "thebe" in str(getattr(asset, "filename", "") or "").lower() or "THEBE" in str(attributes.get("body", ""))
+        name = str(getattr(asset, "filename", "") or "").lower()
+        return "thebe" in name or "THEBE" in str(attributes.get("body", ""))
 
     for kind in ("script_files", "css_files"):
         context[kind] = [asset for asset in context.get(kind, []) if not is_thebe(asset)]
     context["ortholab_mark"] = drawings.mark()
     if doctree is not None and 'name="description"' not in (context.get("metatags") or ""):
-        text = nodes.Text(first_paragraph(doctree)).astext().replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+        text = html.escape(first_paragraph(doctree))
         if text:
             context["metatags"] = (context.get("metatags") or "") + f'<meta name="description" content="{text}" />\n'
 
@@ -116,11 +120,12 @@ def drop_thebe_config(app: Sphinx, doctree: nodes.document, docname: str) -> Non
 
 def mark_proof(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Give the word "Proof." that opens a proof its own class, so that the stylesheet can set it."""
-    for node in doctree.findall(nodes.Element):
-        if node.tagname == "proof_node" and isinstance(node[0], nodes.paragraph) and node[0].astext().startswith("Proof. "):
-            first = next(iter(node[0].findall(nodes.Text)))
-            rest = nodes.Text(str(first).removeprefix("Proof. "))
-            first.parent.replace(first, [nodes.inline("", "Proof.", classes=["ol-proof-word"]), nodes.Text(" "), rest])
+    for admonition in doctree.findall(nodes.admonition):
+        if "proof" not in admonition["ids"] or not admonition.astext().startswith("Proof. "):
+            continue
+        first = next(iter(admonition.findall(nodes.Text)))
+        rest = nodes.Text(str(first).removeprefix("Proof. "))
+        first.parent.replace(first, [nodes.inline("", "Proof.", classes=["ol-proof-word"]), nodes.Text(" "), rest])
 
 
 class Drawing(SphinxDirective):
@@ -136,7 +141,8 @@ class Drawing(SphinxDirective):
             raise self.error(f"unknown drawing {name!r}; there are {', '.join(sorted(DRAWINGS))}")
         caption = nodes.container(classes=["ol-caption"])
         self.state.nested_parse(self.content, self.content_offset, caption)
-        start = nodes.raw("", f'<figure class="ol-figure ol-drawing"><div class="ol-scroll">{DRAWINGS[name]()}</div>', format="html")
+        markup = f'<figure class="ol-figure ol-drawing"><div class="ol-scroll">{DRAWINGS[name]()}</div>'
+        start = nodes.raw("", markup, format="html")
         if not self.content:
             return [start, nodes.raw("", "</figure>", format="html")]
         return [

@@ -9,7 +9,8 @@ from ortholab.theory import ACTIVATIONS, GELU, HARD_TANH, SILU, TANH, expect, ge
 
 TORCH = {
     "linear": lambda x: x * 1.0, "relu": torch.relu, "hard_tanh": torch.nn.functional.hardtanh, "tanh": torch.tanh,
-    "erf": lambda x: torch.erf(np.sqrt(np.pi) / 2 * x), "gelu": torch.nn.functional.gelu, "silu": torch.nn.functional.silu,
+    "erf": lambda x: torch.erf(np.sqrt(np.pi) / 2 * x), "gelu": torch.nn.functional.gelu,
+    "silu": torch.nn.functional.silu,
 }  # fmt: skip
 ALL = list(ACTIVATIONS.values())
 

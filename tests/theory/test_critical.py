@@ -31,8 +31,7 @@ def _quad(f, q):
     edges = [-12, *breaks, 12] if breaks[-1] < 12 else [-12, 0, 12]
     density = lambda z: f(q**0.5 * z) * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)  # noqa: E731
     return sum(
-        integrate.quad(density, a, b, epsabs=1e-13, epsrel=1e-12, limit=200)[0]
-        for a, b in itertools.pairwise(edges)
+        integrate.quad(density, a, b, epsabs=1e-13, epsrel=1e-12, limit=200)[0] for a, b in itertools.pairwise(edges)
     )
 
 
@@ -69,7 +68,7 @@ def test_activations_that_do_not_saturate():
     (edge,) = critical_points("gelu", 0.05)
     assert chi("gelu", edge.sigma_w, 0.05, q=edge.q) == pytest.approx(1.0, abs=1e-12)
     assert not edge.is_stable("gelu")  # critical on paper, but no deep layer stays there
-    with pytest.raises(NoFixedPointError, match="only at sigma_w = 1.41421"):
+    with pytest.raises(NoFixedPointError, match=r"only at sigma_w = 1\.41421"):
         critical_points("relu", 0.1)
     with pytest.raises(ArgumentError, match="sigma_b"):
         critical_points("tanh", -0.1)

@@ -39,7 +39,7 @@ def test_every_q_is_fixed_is_said_and_is_never_a_number():
 def test_no_fixed_point_is_said():
     assert fixed_points("relu", SQRT2, 0.1).kind == "none"
     assert fixed_points("linear", 1.2, 0.1).kind == "none"
-    with pytest.raises(NoFixedPointError, match="grows by a factor of at least 1.44"):
+    with pytest.raises(NoFixedPointError, match=r"grows by a factor of at least 1\.44"):
         q_star("linear", 1.2, 0.1)
     assert fixed_points("relu", 2.0).grows_from == 0.0
 
