@@ -12,7 +12,7 @@ import re
 from ._tokens import DARK_NOTEBOOK, css, declarations
 from .errors import ArgumentError, bad
 
-_PIECE = re.compile(r"\\\$|\$([^$]+)\$|`([^`]+)`|\*\*([^*]+)\*\*")
+_PIECE = re.compile(r"\\\$|\$([^$]+)\$([,.;:!?)]*)|`([^`]+)`|\*\*([^*]+)\*\*")
 
 
 def check_text(name: str, value: object) -> str:
@@ -41,10 +41,11 @@ def inline(text: str) -> str:
 
     def piece(match: re.Match) -> str:
         if match[1] is not None:
-            return math(match[1])
-        if match[2] is not None:
-            return f"<code>{html.escape(match[2], quote=False)}</code>"
-        return "&#36;" if match[3] is None else f"<strong>{inline(match[3])}</strong>"
+            # A line may break after mathematics that MathJax has set, even before a comma: keep the two together.
+            return f'<span style="white-space:nowrap">{math(match[1])}{match[2]}</span>' if match[2] else math(match[1])
+        if match[3] is not None:
+            return f"<code>{html.escape(match[3], quote=False)}</code>"
+        return "&#36;" if match[4] is None else f"<strong>{inline(match[4])}</strong>"
 
     if "$" in _PIECE.sub("", text):
         raise ArgumentError(f"text must close every $ that it opens (write \\$ for a dollar sign); got {text!r}")
@@ -61,7 +62,7 @@ def plain(text: str) -> str:
     >>> plain(r"at $q$, costs \$1")
     'at q, costs $1'
     """
-    return _PIECE.sub(lambda m: m[1] or m[2] or plain(m[3] or "$"), text)
+    return _PIECE.sub(lambda m: (m[1] or "") + (m[2] or "") or m[3] or plain(m[4] or "$"), text)
 
 
 def style(rules: str = "", tokens: tuple[str, ...] = ()) -> str:

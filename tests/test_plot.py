@@ -126,7 +126,7 @@ def test_every_token_becomes_a_custom_property():
 
 def test_caption_is_escaped_and_its_math_marked():
     markup = figure(name="fig-a").html
-    assert r'<figcaption>It is <span class="math notranslate nohighlight">\(x &lt; 2\)</span>.</figcaption>' in markup
+    assert r'<span class="math notranslate nohighlight">\(x &lt; 2\)</span>.</span></figcaption>' in markup
     assert 'aria-label="Two &quot;lines&quot; &amp; points"' in markup
     assert markup.count('role="img"') == 2
 
@@ -225,7 +225,8 @@ def test_histogram_and_matrix_draw_what_they_are_given():
 
 def test_inline_text():
     assert inline("a **b $c$** d").startswith("a <strong>b <span")
-    assert plain("a **b $c$** `d`") == "a b c d"
+    assert plain("a **b $c$** `d`, $e$.") == "a b c d, e."
+    assert re.search(r'<span style="white-space:nowrap">.*\\\(x\\\)</span>,</span> y', inline("$x$, y"))
     with pytest.raises(ArgumentError, match="close every"):
         inline("costs $3")
 

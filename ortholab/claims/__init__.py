@@ -209,16 +209,16 @@ def sheet(items: tuple[Claim, ...], root: str = "..") -> Html:
         found = item.verdict()
         condition = f" {inline(found.condition)}" if found.condition else ""
         page = item.page.split("/")[-1].replace("_", " ")
+        link = f'<a href="{html.escape(f"{root}/{item.page}.html")}">{html.escape(page)}</a>'
+        head = f'{html.escape(item.id)}<br><span class="ol-deck">{inline(item.deck)}</span><br>{link}'
         cells = {
-            "Deck": inline(item.deck),
-            "Claim": inline(item.statement),
+            "Statement": inline(item.statement),
             "Verdict": badge(found) + condition,
             "Number": f"<strong>{html.escape(found.figure)}</strong> {inline(found.meaning)}",
-            "Page": f'<a href="{html.escape(f"{root}/{item.page}.html")}">{html.escape(page)}</a>',
         }
         row = "".join(f'<td data-label="{name}">{cell}</td>' for name, cell in cells.items())
-        rows.append(f'<tr><th scope="row">{html.escape(item.id)}</th>{row}</tr>')
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Id", "Deck", "Claim", "Verdict", "Number", "Page"))
+        rows.append(f'<tr><th scope="row">{head}</th>{row}</tr>')
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Claim", "Statement", "Verdict", "Number"))
     markup = (
         f'<div class="ol ol-ledger">{style(_RULES, _TOKENS)}<table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -244,10 +244,12 @@ _RULES = """
 :where(.ol-badge){font-weight:600;white-space:nowrap}:where(.ol-badge.ol-holds){color:@(holds)}
 :where(.ol-badge.ol-fails){color:@(fails)}:where(.ol-badge.ol-conditional){color:@(conditional)}
 :where(.ol-ledger table){border-collapse:collapse;width:100%}
+:where(.ol-ledger th[scope=row]) :where(.ol-deck,a){font-weight:400}:where(.ol-ledger tbody th){width:22%}
 :where(.ol-ledger th,.ol-ledger td){text-align:left;vertical-align:top;padding:.4em .6em}
 :where(.ol-ledger th,.ol-ledger td){border-bottom:1px solid @(line)}
 @media(max-width:700px){:where(.ol-ledger thead){position:absolute;clip-path:inset(50%)}
 :where(.ol-ledger tr,.ol-ledger th,.ol-ledger td){display:block;border:0;padding:.1em 0}
+:where(.ol-ledger tbody th){width:auto}
 :where(.ol-ledger tr){border-bottom:1px solid @(line);padding:.6em 0}
 :where(.ol-ledger td)::before{content:attr(data-label) ": ";color:@(muted)}}
 """
