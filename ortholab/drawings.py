@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ._html import style
 from ._tokens import NAMES, css, token
 from .errors import check_choice
 
@@ -25,7 +26,8 @@ class Drawing(str):
     """SVG text that shows itself in a notebook and can be saved as a file."""
 
     def _repr_html_(self) -> str:
-        return f'<figure class="ol ol-figure ol-drawing">{self}</figure>'
+        used = tuple(name for name in NAMES if f"--ol-{name}," in self)
+        return f'<figure class="ol ol-figure ol-drawing">{style(tokens=used)}{self}</figure>'
 
     def save(self, path: str | Path) -> None:
         """Write the SVG to a file."""
@@ -300,11 +302,11 @@ def _svg(body: str, size: tuple[float, float], title: str, desc: str = "", *, ki
     if theme is not None:
         check_choice("theme", theme, ("light", "dark"))
     body = re.sub(rf"@({'|'.join(NAMES)})\b", lambda m: css(m[1]) if theme is None else token(m[1], theme), body)
-    style = f"width:100%;height:auto;font-family:{_FONT}"
-    style += f";max-width:{size[0]}px" if kind else ""
-    style += ";display:none" if kind == "ol-narrow" else ""
+    look = f"width:100%;height:auto;font-family:{_FONT}"
+    look += f";max-width:{size[0]}px" if kind else ""
+    look += ";display:none" if kind == "ol-narrow" else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{title}" '
-        f'class="{kind or "ol-mark"}" style="{style}"><title>{title}</title>'
+        f'class="{kind or "ol-mark"}" style="{look}"><title>{title}</title>'
         f"{f'<desc>{desc}</desc>' if desc else ''}{body}</svg>"
     )

@@ -99,3 +99,9 @@ def test_drawing_can_be_saved(tmp_path):
     drawings.mark("light").save(path)
     assert ET.parse(path).getroot().tag == SVG + "svg"
     assert "<figure" in drawings.mark()._repr_html_()
+
+
+def test_a_notebook_in_a_dark_theme_gets_the_dark_tokens():
+    shown = drawings.chain()._repr_html_()
+    assert f"--ol-chaotic: {TOKENS['dark']['chaotic']}" in shown
+    assert "--ol-relu" not in shown  # only what is drawn

@@ -246,6 +246,7 @@ _RULES = """
 :where(.ol-ledger table){border-collapse:collapse;width:100%}
 :where(.ol-ledger th[scope=row]) :where(.ol-deck,a){font-weight:400}:where(.ol-ledger tbody th){width:22%}
 :where(.ol-ledger th,.ol-ledger td){text-align:left;vertical-align:top;padding:.4em .6em}
+.jp-RenderedHTMLCommon .ol-ledger :is(th,td){text-align:left;vertical-align:top;white-space:normal}
 :where(.ol-ledger th,.ol-ledger td){border-bottom:1px solid @(line)}
 @media(max-width:700px){:where(.ol-ledger thead){position:absolute;clip-path:inset(50%)}
 :where(.ol-ledger tr,.ol-ledger th,.ol-ledger td){display:block;border:0;padding:.1em 0}
