@@ -128,6 +128,12 @@ def mark_proof(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         first.parent.replace(first, [nodes.inline("", "Proof.", classes=["ol-proof-word"]), nodes.Text(" "), rest])
 
 
+def drop_repeated_ids(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Remove the ids that sphinx-proof and sphinx-exercise give to every box on a page alike."""
+    for node in doctree.findall(nodes.section):
+        node["ids"] = [i for i in node["ids"] if i not in ("proof-content", "exercise-content", "solution-content")]
+
+
 class Drawing(SphinxDirective):
     """``{drawing} chain``: an inline SVG from ortholab.drawings, with the directive's content as its caption."""
 
@@ -160,6 +166,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", set_config)
     app.connect("doctree-resolved", drop_thebe_config, priority=900)
     app.connect("doctree-resolved", mark_proof)
+    app.connect("doctree-resolved", drop_repeated_ids)
     # After every other handler has added its scripts.
     app.connect("html-page-context", set_page, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,7 +11,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "book" / "_ext")]
-from site_tools import ROOT, SITE, find_chromium, serve
+from site_tools import ROOT, SITE, find_chromium, serve  # noqa: E402
 
 
 def need(present: object, what: str) -> None:
@@ -46,7 +46,9 @@ def browser() -> Iterator[object]:
 
     quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", *quiet])
+        found = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", *quiet]
+        )
         yield found
         found.close()
 

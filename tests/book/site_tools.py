@@ -1,4 +1,4 @@
-"""What the site's tests and the picture tool share: the list of pages, a local server, and a browser page that is offline."""
+"""What the site's tests and the picture tool share: the pages, a local server, and a browser page that is offline."""
 
 from __future__ import annotations
 
@@ -77,10 +77,14 @@ class Trouble:
 
 
 @contextlib.contextmanager
-def open_page(browser: object, url: str, *, width: int = 1440, scheme: str = "light") -> Iterator[tuple[object, Trouble]]:
+def open_page(
+    browser: object, url: str, *, width: int = 1440, scheme: str = "light"
+) -> Iterator[tuple[object, Trouble]]:
     """Open a page with every request that leaves this machine refused and counted, and wait for its formulas."""
     local = url.split("/", 3)[2]
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
     trouble = Trouble()
 
     def route(request_route: object) -> None:
@@ -99,7 +103,7 @@ def open_page(browser: object, url: str, *, width: int = 1440, scheme: str = "li
     try:
         page.goto(url, wait_until="load")
         page.wait_for_function(
-            "() => !document.querySelector('script[src*=mathjax]') || (window.MathJax && MathJax.startup && MathJax.startup.promise)"
+            "() => !document.querySelector('script[src*=mathjax]') || window.MathJax?.startup?.promise"
         )
         page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => 1) : 1")
         yield page, trouble

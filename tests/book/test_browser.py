@@ -18,6 +18,7 @@ ALLOWED = {
     # The theme's "Copy" and search buttons show an icon and a shortcut beside a longer spoken name.
     "label-content-name-mismatch": (".search-button", ".copybtn", ".prev-next-area", ".btn"),
     # sphinxcontrib-bibtex's citations carry ARIA roles (doc-biblioentry) without the list that they ask for.
+    "aria-required-children": (".citation-list",),
     "aria-required-parent": ("[role='doc-biblioentry']", ".citation"),
     "aria-deprecated-role": ("[role='doc-biblioentry']", ".citation"),
 }
@@ -40,7 +41,7 @@ OVERFLOW = r"""() => {
   const width = document.documentElement.clientWidth;
   const scrolls = e => { for (; e && e !== document.body; e = e.parentElement) {
     if (/(auto|scroll|hidden|clip)/.test(getComputedStyle(e).overflowX)) return true; } return false; };
-  const out = [...document.querySelectorAll('.bd-main *')].filter(e => {
+  const out = [...document.querySelectorAll('.bd-article-container *, footer *')].filter(e => {
     const box = e.getBoundingClientRect();
     return box.width > 0 && (box.right > width + 1 || box.left < -1) && !scrolls(e.parentElement); });
   return {extra: document.documentElement.scrollWidth - width,
@@ -150,7 +151,7 @@ def test_the_page_checks_can_fail(tmp_path, browser, axe):
     from site_tools import serve
 
     (tmp_path / "page.html").write_text(
-        "<!doctype html><html lang=en><title>x</title><main class=bd-main><article><h1>x</h1>"
+        "<!doctype html><html lang=en><title>x</title><main class=bd-article-container><article><h1>x</h1>"
         r'<span class="math">\(x\)</span><div style="width: 3000px">wide</div>'
         '<p style="color:#999;background:#aaa">grey</p></article></main></html>'
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +17,14 @@ pytestmark = pytest.mark.site
 
 PAGES = pages()
 # What a browser fetches by itself: the element and the attribute that holds the address.
-FETCHED = [("script", "src"), ("img", "src"), ("iframe", "src"), ("link", "href"), ("source", "src"), ("object", "data")]
+FETCHED = [
+    ("script", "src"),
+    ("img", "src"),
+    ("iframe", "src"),
+    ("link", "href"),
+    ("source", "src"),
+    ("object", "data"),
+]
 # `rel` values of <link> that name a page and fetch nothing.
 NAMES_ONLY = {"canonical", "author", "index", "search", "next", "prev", "copyright", "license"}
 CSS_ADDRESS = re.compile(r"""(?:url\(\s*|@import\s+)["']?((?:https?:)?//[^"')\s]+)""")
@@ -138,9 +146,11 @@ def test_pictures_have_words(site, name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_one_title_and_no_skipped_heading(site, name):
-    levels = [int(tag.name[1]) for tag in soup(site / name).select_one("article, main").find_all(re.compile("^h[1-6]$"))]
+    levels = [
+        int(tag.name[1]) for tag in soup(site / name).select_one("article.bd-article").find_all(re.compile("^h[1-6]$"))
+    ]
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -158,7 +168,11 @@ def test_the_checks_can_fail(tmp_path):
         '<link rel="next" href="https://a.example/"><style>@import "https://f.example/f.css";</style>'
         '<p style="background: url(https://i.example/i.png)">x</p><img src="data:image/png;base64,xx">'
     )
-    assert [text.split(":")[0] for text in broken_links(page.resolve(), tmp_path)] == ["gone.html", "#gone", "../out.html"]
+    assert [text.split(":")[0] for text in broken_links(page.resolve(), tmp_path)] == [
+        "gone.html",
+        "#gone",
+        "../out.html",
+    ]
     assert external_resources(page) == [
         "https://cdn.example/x.js",
         "//cdn.example/x.css",

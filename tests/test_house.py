@@ -1,0 +1,161 @@
+"""The house: requirements that agree, imports that go one way, and a package that loads in a moment."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import statistics
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+CONDA_NAMES = {"pytorch": "torch"}
+
+# What each part of the library may import from the rest; `errors` and the standard library are open to all.
+MAY_IMPORT = {
+    "errors": set(),
+    "theory": {"errors"},
+    "nn": {"errors", "theory"},
+    "experiments": {"errors", "theory", "nn", "data"},
+}
+# Modules that a part must not need at all.
+MUST_NOT_IMPORT = {"theory": {"torch", "matplotlib", "sympy", "IPython"}, "nn": {"matplotlib"}}
+
+
+def project() -> dict:
+    """Read the block [project] of pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def wanted() -> dict[str, Requirement]:
+    """List every requirement of pyproject.toml by name."""
+    lines = [*project()["dependencies"], *(r for extra in project()["optional-dependencies"].values() for r in extra)]
+    return {canonicalize_name(Requirement(line).name): Requirement(line) for line in lines}
+
+
+def test_conda_environment_equals_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    pip_lines = next(entry["pip"] for entry in environment if isinstance(entry, dict))
+    lines = [*(entry for entry in environment if isinstance(entry, str)), *pip_lines]
+    lines = [line for line in lines if line not in ("pip", "--editable .")]
+    found = {}
+    for line in lines:
+        requirement = Requirement(line)
+        found[canonicalize_name(CONDA_NAMES.get(requirement.name, requirement.name))] = requirement.specifier
+    assert found.pop("python") == Requirement("python" + project()["requires-python"]).specifier
+    assert found == {name: requirement.specifier for name, requirement in wanted().items()}
+    assert "--editable ." in pip_lines
+
+
+def test_every_requirement_is_pinned_in_its_range():
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"(?m)^([A-Za-z0-9._-]+)==(\S+)$", text))
+    pins = {canonicalize_name(name): version for name, version in pins.items()}
+    assert sum(1 for line in text.splitlines() if line and not line.startswith("#")) == len(pins), "a line is no pin"
+    assert {name for name in wanted() if name not in pins} == set()
+    outside = {name: pins[name] for name, r in wanted().items() if not r.specifier.contains(pins[name])}
+    assert outside == {}
+
+
+def test_citation_names_the_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == project()["version"]
+    assert {"message", "title", "authors"} <= citation.keys()
+
+
+def imported(path: Path) -> set[str]:
+    """List the absolute module names that a file of ortholab imports, anywhere in it."""
+    package = path.relative_to(ROOT).with_suffix("").parts
+    package = package[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            base += node.module.split(".") if node.module else []
+            found |= {".".join([*base, alias.name]) for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("part", sorted(MAY_IMPORT))
+def test_imports_go_one_way(part):
+    folder = ROOT / "ortholab" / part
+    files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    assert files
+    for path in files:
+        names = imported(path)
+        inner = {name.split(".")[1] for name in names if name.startswith("ortholab.")}
+        # `ortholab._checks` and its like are private helpers that import nothing but errors.
+        assert {n for n in inner if not n.startswith("_")} <= MAY_IMPORT[part] | {part}, path
+        assert {name.split(".")[0] for name in names}.isdisjoint(MUST_NOT_IMPORT.get(part, set())), path
+
+
+def python(code: str, timeout: float = 240) -> str:
+    """Run code in a fresh interpreter in the repository; return what it prints, or fail with what it says."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+# As if neither were installed: `import torch` raises, and no trace of it is in sys.modules.
+BLOCK_TORCH = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "matplotlib"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def test_theory_imports_without_torch_and_matplotlib():
+    loaded = python(BLOCK_TORCH + "import ortholab.theory; print(*sorted({m.split('.')[0] for m in sys.modules}))")
+    assert "scipy" in loaded.split()
+    assert python("import sys, ortholab.theory; print('scipy.stats' in sys.modules)").strip() == "False"
+
+
+def test_theory_passes_its_tests_without_torch():
+    """The doctests and the unit tests of ortholab.theory, in an interpreter where `import torch` fails."""
+    out = python(
+        BLOCK_TORCH + "import pytest; raise SystemExit(pytest.main(['-q', '-p', 'no:cacheprovider', '-p', 'no:xdist',"
+        " '--doctest-modules', 'ortholab/theory', 'tests/theory']))",
+        timeout=600,
+    )
+    passed = re.search(r"(\d+) passed", out)
+    assert passed, out
+    assert int(passed[1]) > 50
+
+
+def test_import_is_quick_and_light():
+    """At most 0.2 s, the median of five fresh interpreters, whose own start is not counted."""
+    code = (
+        "import sys, time; before = time.perf_counter(); import ortholab; seconds = time.perf_counter() - before\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'matplotlib', 'sympy', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy\nprint(seconds)"
+    )
+    assert statistics.median(float(python(code)) for _ in range(5)) <= 0.2
+
+
+def test_every_listed_submodule_exists():
+    out = python("import ortholab; print(all(hasattr(getattr(ortholab, n), '__name__') for n in ortholab.__all__[1:]))")
+    assert out.strip() == "True"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.stem)
+def test_a_benchmark_imports(path, monkeypatch):
+    """Importing a benchmark runs nothing but its definitions."""
+    monkeypatch.syspath_prepend(str(path.parent))
+    specification = importlib.util.spec_from_file_location(f"benchmark_{path.stem}", path)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    assert module.__doc__
