@@ -160,13 +160,13 @@ class Curve:
         return out
 
     def _bracket(self, band: _Band, table: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Neighbours of ``value`` in a rising table column: indices and the log |x| of both, the band's ends counted."""
+        """The log |x| of the two neighbours of ``value`` in a rising table column, the band's ends counted."""
         i = np.searchsorted(table, value)
         padded = np.concatenate([[band.low], band.log_r, [band.high]])
-        return i, padded[i], padded[i + 1]
+        return padded[i], padded[i + 1]
 
     def _solve(self, band: _Band, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        i, low, high = self._bracket(band, band.log_lambda, target)
+        low, high = self._bracket(band, band.log_lambda, target)
         log_r = np.clip(np.interp(target, band.log_lambda, band.log_r), low, high)
         theta = np.interp(target, band.log_lambda, band.theta)
         error = np.full(target.shape, np.inf)
@@ -195,9 +195,9 @@ class Curve:
     def _bisect(self, band: _Band, target: np.ndarray, by_lambda: bool) -> tuple[np.ndarray, np.ndarray, Image]:
         """Solve log lambda = target, or P(lambda' > lambda) = target, along the curve: both are monotone in log |x|."""
         if by_lambda:
-            _, low, high = self._bracket(band, band.log_lambda, target)
+            low, high = self._bracket(band, band.log_lambda, target)
         else:
-            _, low, high = self._bracket(band, -band.above, -target)
+            low, high = self._bracket(band, -band.above, -target)
         theta = None
         for _ in range(60):
             middle = 0.5 * (low + high)

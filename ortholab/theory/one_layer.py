@@ -34,9 +34,8 @@ class OneLayer:
 
     def nodes(self) -> tuple[np.ndarray, np.ndarray]:
         """log lambda and the mass that each quadrature node stands for."""
-        _, _, d, weight = self._law.panels()
         with np.errstate(divide="ignore"):
-            return np.log(d.ravel()) + self._log_gain, weight.ravel()
+            return np.log(self._law.values) + self._log_gain, self._law.weights
 
     def _preimages(self, log_lambda: np.ndarray):
         """For each branch: (its ends, whether D rises, the z with D(z) = lambda / sigma_w^2, where there is one)."""
@@ -52,10 +51,10 @@ class OneLayer:
             yield a, b, rises, 0.5 * (low + high), (d > min(first, last)) & (d < max(first, last))
 
     def density_of_log(self, log_lambda: np.ndarray) -> np.ndarray:
-        """Sum over the branches of the normal density over |d log D / dz|; infinite at no interior point but extrema."""
+        """Sum over the branches of the normal density over |d log D / dz|; it is infinite at extrema of D."""
         out = np.zeros(log_lambda.shape)
         for _, _, _, z, inside in self._preimages(log_lambda):
-            slope = np.abs(self._law.log_derivative(z))
+            slope = np.abs(self._law.tree.log_derivative(z))
             value = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi) / np.maximum(slope, 1e-300)
             out += np.where(inside, value, 0.0)
         return out * self._law.fold
@@ -69,8 +68,7 @@ class OneLayer:
 
     def log_quantile(self, mass: np.ndarray) -> np.ndarray:
         """log lambda below which the continuous part has this ``mass``."""
-        _, _, d, _ = self._law.panels()
-        low = np.full(mass.shape, np.log(max(d.min(), 1e-300)) - 1 + self._log_gain)
+        low = np.full(mass.shape, np.log(max(self._law.values.min(initial=1.0), 1e-300)) - 1 + self._log_gain)
         high = np.full(mass.shape, self.log_bands[-1][1])
         for _ in range(60):
             middle = 0.5 * (low + high)

@@ -46,8 +46,8 @@ class Plane(Protocol):
     """A map x -> log lambda of the kind that the module describes.
 
     ``centres``: the places on the positive axis around which bands may be narrow; ``spread``: how narrow, relative
-    to them. ``smooth``: an interval outside of which nu has no small continuous density. ``top``: the largest |x| that can
-    lie inside the support of nu; ``bottom``: the smallest such (0 if it reaches 0).
+    to them. ``smooth``: an interval outside of which nu has no small continuous density. ``top``, ``bottom``: the
+    largest and the smallest |x| inside the support of nu.
     """
 
     centres: np.ndarray
@@ -105,20 +105,26 @@ def angle(plane: Plane, log_r: np.ndarray, guess: np.ndarray | None = None) -> n
     """
     low, high = np.full(log_r.shape, np.log(FLOOR / np.pi)), np.full(log_r.shape, 36.0)
     theta = np.zeros(log_r.shape)
-    start = plane.image(log_r, np.full(log_r.shape, FLOOR))
-    active = np.flatnonzero(start.turn > FLOOR)
     t = np.zeros(log_r.shape)
     if guess is not None:
         safe = np.clip(guess, 1e-9, np.pi - 1e-9)
         t = np.log(safe / (np.pi - safe))
-    for _ in range(80):
+    exists = np.zeros(log_r.shape, dtype=bool)  # known once V > theta has been seen at some angle
+    active = np.arange(log_r.size)
+    for _ in range(90):
         if not active.size:
             break
+        small = active[~exists[active] & (t[active] < -7)]
+        if small.size:  # the root, if there is one, is at a small angle: look at the floor itself, once
+            exists[small] = _is_inside(plane, log_r[small])
+            theta[small[~exists[small]]] = 0.0
+            active = active[exists[active] | (t[active] >= -7)]
         angle_now = np.pi / (1 + np.exp(-t[active]))
         rest = np.pi / (1 + np.exp(t[active]))
         here = plane.image(log_r[active], angle_now)
         value = np.log(here.turn) - np.log(angle_now)
         up = value > 0
+        exists[active] |= up
         low[active] = np.where(up, t[active], low[active])
         high[active] = np.where(up, high[active], t[active])
         # dV/dtheta = 1 - Re(slope); d theta / dt = theta (pi - theta) / pi
@@ -164,8 +170,6 @@ def bands(plane: Plane) -> list[tuple[float, float]]:
         edges[0] = bottom if bottom > LOWEST and abs(edges[0] - bottom) < 1e-6 else edges[0]
         edges[-1] = top if abs(edges[-1] - top) < 1e-6 else edges[-1]
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-
-
 
 
 def _is_inside(plane: Plane, log_r: np.ndarray) -> np.ndarray:

@@ -123,7 +123,7 @@ class Spectrum:
             return np.where(s >= 0, self.cdf_of_log(2 * np.log(np.maximum(s, 0.0))), 0.0)
 
     def log_quantile(self, u: np.ndarray | float) -> np.ndarray:
-        """log of the smallest lambda with P(lambda' <= lambda) >= u, for u in [0, 1], any shape; -inf at an atom at 0."""
+        """log of the smallest lambda with P(lambda' <= lambda) >= u, any shape; -inf is an atom at 0."""
         u = check_array("u", u, low=0.0, high=1.0)
         flat = u.reshape(-1)
         events = sorted(self.log_atoms)
