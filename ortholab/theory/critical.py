@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 
 from ortholab.errors import NoFixedPointError, check_number
 from ortholab.theory.activations import Activation, get_activation
-from ortholab.theory.mean_field import MARGINAL, SCAN
+from ortholab.theory.mean_field import MARGINAL, SCAN, fixed_points
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,12 @@ class CriticalPoint:
     q: float
 
     def is_stable(self, activation: str | Activation) -> bool:
-        """Whether the variance of nearby starts goes to ``q`` (dq'/dq <= 1 there)."""
-        return self.sigma_w**2 * get_activation(activation).mean_square_slope(self.q) <= 1 + MARGINAL
+        """Whether the variance of nearby starts goes to ``q``: dq'/dq < 1 there, or = 1 and the map's bend attracts."""
+        slope = self.sigma_w**2 * get_activation(activation).mean_square_slope(self.q)
+        if abs(slope - 1) > MARGINAL:
+            return bool(slope < 1)
+        points = fixed_points(activation, self.sigma_w, self.sigma_b).points
+        return any(p.attracts for p in points if abs(p.q - self.q) <= 1e-6 * self.q)
 
 
 def _sigma_b_squared(activation: Activation, q: float | np.ndarray) -> float | np.ndarray:
@@ -81,7 +85,9 @@ def critical_points(activation: str | Activation, sigma_b: float) -> tuple[Criti
     if sigma_b == 0:
         if activation.at_zero() == 0 and activation.slope_moment(0.0) > 0:
             points.append(critical_at(activation, 0.0))
-        values = np.where(np.abs(values) < 1e-13 * grid + 1e-24, 0.0, values)  # flat at zero is not a crossing
+        # Where phi is nearly linear the line hugs the axis; what rounding leaves of zero there is not a crossing.
+        keep = np.abs(values) > 1e-8 * grid
+        grid, values = grid[keep], values[keep]
     for i in np.flatnonzero(values[:-1] * values[1:] < 0):
         root = brentq(
             lambda q: _sigma_b_squared(activation, q) - sigma_b**2, grid[i], grid[i + 1], xtol=1e-300, rtol=1e-14

@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate, optimize
 
 from ortholab.errors import ArgumentError, NoFixedPointError
-from ortholab.theory import chi, critical_at, critical_point, critical_points, get_activation
+from ortholab.theory import chi, critical_at, critical_point, critical_points, get_activation, own_activation
 
 # sigma_b: (sigma_w, q*) for tanh, hard-tanh, erf
 TABLE = {
@@ -64,10 +64,20 @@ def test_the_line_by_q_meets_both_conditions(name, q):
     assert point.is_stable(name)
 
 
+def test_rounding_near_the_axis_is_no_critical_point():
+    softsign = own_activation("softsign", lambda x: x / (1 + np.abs(x)), kinks=(0.0,))
+    assert [p.q for p in critical_points(softsign, 0.0)] == [0.0]
+    assert critical_point(softsign, 0.2).q > 0.1
+
+
 def test_activations_that_do_not_saturate():
     (edge,) = critical_points("gelu", 0.05)
     assert chi("gelu", edge.sigma_w, 0.05, q=edge.q) == pytest.approx(1.0, abs=1e-12)
     assert not edge.is_stable("gelu")  # critical on paper, but no deep layer stays there
+    (start,) = critical_points("gelu", 0.0)
+    assert (start.sigma_w, start.q, start.is_stable("gelu")) == (2.0, 0.0, False)  # marginal, and it repels
+    assert critical_point("tanh", 0.0).is_stable("tanh") is True
+    assert critical_point("gelu", 0.5).is_stable("gelu")  # further out GELU's critical points attract
     with pytest.raises(NoFixedPointError, match=r"only at sigma_w = 1\.41421"):
         critical_points("relu", 0.1)
     with pytest.raises(ArgumentError, match="sigma_b"):
