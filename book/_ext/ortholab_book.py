@@ -64,8 +64,8 @@ def set_config(app: Sphinx, config: Config) -> None:
     config.html_sidebars = {"**": ["ortholab-brand.html", "search-button-field.html", "sbt-sidebar-nav.html"]}
     config.templates_path = [*config.templates_path, str(HERE / "templates")]
 
-    # jupyter-cache keys a run by the notebook's cells alone; a changed library must run them again too. The config value
-    # below (rebuild "env") makes Sphinx read every page again, the new folder makes myst-nb execute it.
+    # jupyter-cache keys a run by the notebook's cells alone; a changed library must run them again too. The config
+    # value below (rebuild "env") makes Sphinx read every page again, the new folder makes myst-nb execute it.
     config.ortholab_hash = library_hash()
     caches = Path(app.outdir).parent / ".jupyter_cache"
     config.nb_execution_cache_path = str(caches / config.ortholab_hash)
@@ -105,6 +105,9 @@ def set_page(app: Sphinx, pagename: str, template: str, context: dict, doctree: 
     for kind in ("script_files", "css_files"):
         context[kind] = [asset for asset in context.get(kind, []) if not is_thebe(asset)]
     context["ortholab_mark"] = drawings.mark()
+    # A folded cell is named by its text ("Show the code"), by eye and by ear.
+    if "body" in context:
+        context["body"] = context["body"].replace('<summary aria-label="Toggle hidden content">', "<summary>")
     if doctree is not None and 'name="description"' not in (context.get("metatags") or ""):
         text = html.escape(first_paragraph(doctree))
         if text:
@@ -129,9 +132,14 @@ def mark_proof(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def drop_repeated_ids(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Remove the ids that sphinx-proof and sphinx-exercise give to every box on a page alike."""
+    """Repair the ids that sphinx-proof and sphinx-exercise give to every box on a page alike."""
     for node in doctree.findall(nodes.section):
         node["ids"] = [i for i in node["ids"] if i not in ("proof-content", "exercise-content", "solution-content")]
+    unnamed = [
+        node for node in doctree.findall(nodes.Element) if node.tagname == "proof_node" and node["ids"] == ["proof"]
+    ]
+    for number, node in enumerate(unnamed, start=1):
+        node["ids"] = [f"proof-{number}"]
 
 
 class Drawing(SphinxDirective):
