@@ -9,6 +9,7 @@ URL       ?=
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 .PHONY: help book test test-code test-notebooks test-site lint format lab serve shots address requirements clean distclean
 
 BIN  := .venv/bin
