@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ortholab.theory.s_transform import FLOOR, LOWEST, Image, Plane, angle, bands
+from ortholab.theory.s_transform import FLOOR, Image, Plane, angle, bands
 
 _ORDER = 16
 _X, _W = np.polynomial.legendre.leggauss(_ORDER)
@@ -50,11 +50,11 @@ class Curve:
         self._bands: list[_Band] = []
         self.log_bands: list[tuple[float, float]] = []
         for number, (low, high) in enumerate(bands(plane)):
-            open_end = low <= LOWEST + 1e-6
+            open_end = low <= plane.lowest + 1e-6
             # Just outside, so that an atom that sits on the edge counts as outside too.
             log_r = np.array([low - 1e-13 * (1 + abs(low)), high + 1e-13 * (1 + abs(high))])
             inside = (np.exp(log_r) > plane.smooth[0]) & (np.exp(log_r) < plane.smooth[1])
-            ends = plane.image(log_r, np.where(inside | (log_r < LOWEST + 1), FLOOR, 0.0), above=True)
+            ends = plane.image(log_r, np.where(inside | (log_r < plane.lowest + 1), FLOOR, 0.0), above=True)
             above_low = float(self._at(np.array([low]))[1].above[0]) if open_end else float(ends.above[0])
             start = -np.inf if number == 0 and plane.bottom <= 0 else float(ends.log_lambda[0])
             self.log_bands.append((start, float(ends.log_lambda[1])))

@@ -27,6 +27,9 @@ import numpy as np
 from ortholab.theory.slopes import SlopeLaw
 
 
+LOWEST = -300.0  # log |x| goes no lower; where mass falls like |x|^0.1 there is 1e-13 of it left
+
+
 @dataclass(frozen=True)
 class Image:
     """What a point x maps to; all arrays of its shape.
@@ -47,12 +50,13 @@ class Plane(Protocol):
 
     ``centres``: the places on the positive axis around which bands may be narrow; ``spread``: how narrow, relative
     to them. ``smooth``: an interval outside of which nu has no small continuous density. ``top``, ``bottom``: the
-    largest and the smallest |x| inside the support of nu.
+    largest and the smallest |x| inside the support of nu. ``lowest``: log |x| goes no lower (see LOWEST).
     """
 
     centres: np.ndarray
     spread: float
     smooth: tuple[float, float]
+    lowest: float
     bottom: float
     top: float
 
@@ -69,6 +73,7 @@ class LayerPlane:
         self.centres = np.unique([v for v in (*law.atoms, law.mean()) if v > 0])
         self.spread = 1e-10 if law.atoms.size else 1e-2 * law.relative_variance() ** 0.5
         self.smooth = (law.continuous_low, law.continuous_high) if law.continuous else (np.inf, -np.inf)
+        self.lowest = LOWEST
         # With Gaussian weights 1 + m < 0 on (0, low), so nu reaches down to 0.
         self.bottom, self.top = (law.low if orthogonal else 0.0), law.high
 
@@ -93,7 +98,6 @@ class LayerPlane:
         return Image(log_lambda, turn, slope, a.im_one / np.pi, tail)
 
 
-LOWEST = -300.0  # log |x| goes no lower; where mass falls like |x|^0.1 there is 1e-13 of it left
 FLOOR = 1e-12  # an angle below this carries less than this much mass a unit of log lambda: it counts as zero
 
 
@@ -167,7 +171,7 @@ def bands(plane: Plane) -> list[tuple[float, float]]:
     edges = np.where(rising, high, low)
     # The outermost two are known to the last digit from the real axis.
     if edges.size:
-        edges[0] = bottom if bottom > LOWEST and abs(edges[0] - bottom) < 1e-6 else edges[0]
+        edges[0] = bottom if bottom > plane.lowest and abs(edges[0] - bottom) < 1e-6 else edges[0]
         edges[-1] = top if abs(edges[-1] - top) < 1e-6 else edges[-1]
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
@@ -180,16 +184,16 @@ def _outer_edge(plane: Plane, upper: bool) -> float:
     """log |x| where d log lambda / d log x = 0 on the real axis beyond the support of nu; its end if there is none."""
     end = plane.top if upper else plane.bottom
     if end <= 0:
-        return LOWEST
+        return plane.lowest
     sign = 1.0 if upper else -1.0
 
     def slope(gap: np.ndarray) -> np.ndarray:
-        return plane.image(np.log(end) + sign * gap, np.zeros(gap.shape)).slope.real
+        with np.errstate(all="ignore"):  # x may hit an atom, where the slope is not read
+            return plane.image(np.log(end) + sign * gap, np.zeros(gap.shape)).slope.real
 
     # The slope rises from -infinity (or a finite value) to 1 as x leaves the support.
     gaps = np.geomspace(1e-14, 250, 500)
-    with np.errstate(all="ignore"):
-        values = slope(gaps)
+    values = slope(gaps)
     positive = np.flatnonzero((values > 0) & np.isfinite(values))
     negative = np.flatnonzero((values < 0) & np.isfinite(values))
     if not negative.size or not positive.size or negative[-1] > positive[-1]:
