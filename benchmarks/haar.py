@@ -21,7 +21,8 @@ def main() -> None:
             },
             repeats=repeats,
         )
-        error = [np.linalg.norm(q.T @ q - np.eye(n)) for q in (haar(n, rng=0), stats.ortho_group.rvs(n, random_state=0))]
+        draws = haar(n, rng=0), stats.ortho_group.rvs(n, random_state=0)
+        error = [np.linalg.norm(q.T @ q - np.eye(n)) for q in draws]
         print(_compare.row(f"haar n={n}", times, "ortholab"), f" error {error[0]:.0e} (scipy {error[1]:.0e})")
 
 
