@@ -135,9 +135,7 @@ def drop_repeated_ids(app: Sphinx, doctree: nodes.document, docname: str) -> Non
     """Repair the ids that sphinx-proof and sphinx-exercise give to every box on a page alike."""
     for node in doctree.findall(nodes.section):
         node["ids"] = [i for i in node["ids"] if i not in ("proof-content", "exercise-content", "solution-content")]
-    unnamed = [
-        node for node in doctree.findall(nodes.Element) if node.tagname == "proof_node" and node["ids"] == ["proof"]
-    ]
+    unnamed = [node for node in doctree.findall(nodes.admonition) if node["ids"] == ["proof"]]
     for number, node in enumerate(unnamed, start=1):
         node["ids"] = [f"proof-{number}"]
 

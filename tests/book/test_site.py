@@ -144,10 +144,8 @@ def test_pictures_have_words(site, name):
         assert len(caption.get_text(strip=True)) > 20
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", PAGES[:-1])  # the last is the theme's search page, which has no article
 def test_one_title_and_no_skipped_heading(site, name):
-    if name == "search.html":
-        pytest.skip("the theme's search page has one heading and no article")
     levels = [
         int(tag.name[1]) for tag in soup(site / name).select_one("article.bd-article").find_all(re.compile("^h[1-6]$"))
     ]
