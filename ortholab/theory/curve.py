@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -16,24 +17,27 @@ _CUT = 1e-11  # the lowest band is tabulated down to where this much mass is lef
 
 @dataclass(frozen=True)
 class _Band:
-    """One band: its ends in log |x|, P(lambda' > its lower and upper end), and a table along it.
-
-    The table holds log |x|, theta, log lambda, P(lambda' > lambda) and the quadrature weight of each node.
-    """
+    """One band: its ends in log |x|, and P(lambda' > its lower and upper end)."""
 
     low: float
     high: float
     above_low: float
     above_high: float
+
+    @property
+    def mass(self) -> float:
+        return self.above_low - self.above_high
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Points along a band: log |x|, theta, log lambda, P(lambda' > lambda), and the quadrature weight of each."""
+
     log_r: np.ndarray
     theta: np.ndarray
     log_lambda: np.ndarray
     above: np.ndarray
     weight: np.ndarray
-
-    @property
-    def mass(self) -> float:
-        return self.above_low - self.above_high
 
 
 class Curve:
@@ -56,16 +60,24 @@ class Curve:
             inside = (np.exp(log_r) > plane.smooth[0]) & (np.exp(log_r) < plane.smooth[1])
             ends = plane.image(log_r, np.where(inside | (log_r < plane.lowest + 1), FLOOR, 0.0), above=True)
             above_low = float(self._at(np.array([low]))[1].above[0]) if open_end else float(ends.above[0])
-            start = -np.inf if number == 0 and plane.bottom <= 0 else float(ends.log_lambda[0])
+            # A band ends at 0 if it was followed down to the smallest |x|, or until small slopes have no mass left.
+            fades = inside[0] and plane.smooth[0] == 0
+            start = -np.inf if number == 0 and (open_end or fades) else float(ends.log_lambda[0])
             self.log_bands.append((start, float(ends.log_lambda[1])))
-            above_high = float(ends.above[1])
-            cut = self._cut(low, high, above_low, above_low - above_high) if number == 0 else low
-            self._bands.append(self._tabulate(low, cut, high, above_low, above_high))
+            self._bands.append(_Band(low, high, above_low, float(ends.above[1])))
         self.mass = float(sum(band.mass for band in self._bands))
 
     def _at(self, log_r: np.ndarray, guess: np.ndarray | None = None) -> tuple[np.ndarray, Image]:
         theta = np.maximum(angle(self._plane, log_r, guess), FLOOR)
         return theta, self._plane.image(log_r, theta, above=True)
+
+    @cached_property
+    def _tables(self) -> list[_Table]:
+        """Made when a density or a distribution function is first asked for: the edges need none."""
+        return [
+            self._tabulate(self._cut(b.low, b.high, b.above_low, b.mass) if i == 0 else b.low, b.high)
+            for i, b in enumerate(self._bands)
+        ]
 
     def _cut(self, low: float, high: float, above_low: float, mass: float) -> float:
         """Where the lowest band's table begins: below lies a part _CUT of its mass, or what rounding hides."""
@@ -83,7 +95,7 @@ class Curve:
             a -= 1.0
         return a
 
-    def _tabulate(self, low: float, cut: float, high: float, above_low: float, above_high: float) -> _Band:
+    def _tabulate(self, cut: float, high: float) -> _Table:
         edges = np.linspace(0, 1, 9)
         todo = np.stack([edges[:-1], edges[1:]], axis=1)
         kept: list[tuple[np.ndarray, ...]] = []
@@ -109,7 +121,7 @@ class Curve:
             todo = np.concatenate([np.stack([todo[:, 0], middle], 1), np.stack([middle, todo[:, 1]], 1)])
         columns = [np.concatenate(c) for c in zip(*kept, strict=True)]
         order = np.argsort(columns[0])
-        return _Band(low, high, above_low, above_high, *(c[order] for c in columns))
+        return _Table(*(c[order] for c in columns))
 
     # ---- requests -------------------------------------------------------------------------------------------------
 
@@ -124,51 +136,52 @@ class Curve:
     def point(self, log_lambda: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(log |x|, theta) of each log lambda, NaN off the bands: the solution itself, for tests and pictures."""
         out = np.full((2, log_lambda.size), np.nan)
-        for band, (start, end) in zip(self._bands, self.log_bands, strict=True):
+        for i, (start, end) in enumerate(self.log_bands):
             inside = (log_lambda > start) & (log_lambda < end)
             if inside.any():
-                out[:, inside] = self._solve(band, log_lambda[inside])
+                out[:, inside] = self._solve(i, log_lambda[inside])
         return out[0], out[1]
 
     def nodes(self) -> tuple[np.ndarray, np.ndarray]:
         """log lambda and the mass that each quadrature node stands for."""
         empty = np.empty(0)
-        return tuple(np.concatenate([empty, *(getattr(b, k) for b in self._bands)]) for k in ("log_lambda", "weight"))
+        return tuple(np.concatenate([empty, *(getattr(t, k) for t in self._tables)]) for k in ("log_lambda", "weight"))
 
     def log_quantile(self, mass: np.ndarray) -> np.ndarray:
         """log lambda below which the continuous part has this ``mass``, shape (n,)."""
         out = np.full(mass.shape, -np.inf if not self._bands else self.log_bands[0][0])
         below = 0.0
-        for band, (_, end) in zip(self._bands, self.log_bands, strict=True):
+        for i, (band, (_, end)) in enumerate(zip(self._bands, self.log_bands, strict=True)):
             inside = (mass > below) & (mass < below + band.mass)
             if inside.any():
-                out[inside] = self._bisect(band, band.above_low - (mass[inside] - below), False)[2].log_lambda
+                out[inside] = self._bisect(i, band.above_low - (mass[inside] - below), False)[2].log_lambda
             below += band.mass
             out[mass >= below] = end
         return out
 
     def _evaluate(self, log_lambda: np.ndarray, read, full: float) -> np.ndarray:
         out = np.zeros(log_lambda.shape)
-        for band, (start, end) in zip(self._bands, self.log_bands, strict=True):
+        for i, (band, (start, end)) in enumerate(zip(self._bands, self.log_bands, strict=True)):
             inside = (log_lambda > start) & (log_lambda < end)
             if inside.any():
-                log_r, theta = self._solve(band, log_lambda[inside])
+                log_r, theta = self._solve(i, log_lambda[inside])
                 image = self._plane.image(log_r, theta, above=full > 0)
                 value = read(band, image)
                 out[inside] += value if full else np.where(theta > 2 * FLOOR, value, 0.0)
             out[log_lambda >= end] += full * band.mass
         return out
 
-    def _bracket(self, band: _Band, table: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _bracket(self, i: int, column: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, ...]:
         """The log |x| of the two neighbours of ``value`` in a rising table column, the band's ends counted."""
-        i = np.searchsorted(table, value)
-        padded = np.concatenate([[band.low], band.log_r, [band.high]])
-        return padded[i], padded[i + 1]
+        place = np.searchsorted(column, value)
+        padded = np.concatenate([[self._bands[i].low], self._tables[i].log_r, [self._bands[i].high]])
+        return padded[place], padded[place + 1]
 
-    def _solve(self, band: _Band, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        low, high = self._bracket(band, band.log_lambda, target)
-        log_r = np.clip(np.interp(target, band.log_lambda, band.log_r), low, high)
-        theta = np.interp(target, band.log_lambda, band.theta)
+    def _solve(self, i: int, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        table = self._tables[i]
+        low, high = self._bracket(i, table.log_lambda, target)
+        log_r = np.clip(np.interp(target, table.log_lambda, table.log_r), low, high)
+        theta = np.interp(target, table.log_lambda, table.theta)
         error = np.full(target.shape, np.inf)
         active = np.arange(target.size)
         for _ in range(12):
@@ -189,15 +202,15 @@ class Curve:
         certain &= np.abs(image.log_lambda - target) <= 1e-11 * np.maximum(1.0, np.abs(target))
         rest = np.flatnonzero(~certain)
         if rest.size:
-            log_r[rest], theta[rest], _ = self._bisect(band, target[rest], True)
+            log_r[rest], theta[rest], _ = self._bisect(i, target[rest], True)
         return log_r, theta
 
-    def _bisect(self, band: _Band, target: np.ndarray, by_lambda: bool) -> tuple[np.ndarray, np.ndarray, Image]:
+    def _bisect(self, i: int, target: np.ndarray, by_lambda: bool) -> tuple[np.ndarray, np.ndarray, Image]:
         """Solve log lambda = target, or P(lambda' > lambda) = target, along the curve: both are monotone in log |x|."""
         if by_lambda:
-            low, high = self._bracket(band, band.log_lambda, target)
+            low, high = self._bracket(i, self._tables[i].log_lambda, target)
         else:
-            low, high = self._bracket(band, -band.above, -target)
+            low, high = self._bracket(i, -self._tables[i].above, -target)
         theta = None
         for _ in range(60):
             middle = 0.5 * (low + high)

@@ -12,17 +12,20 @@ s, learns alone: its strength u, the product of n equal factors a = u^(1/n), fol
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from scipy.integrate import quad
-from scipy.special import lambertw
+from scipy.special import digamma, lambertw
 
 from ortholab.errors import ArgumentError, bad, check_array, check_generator, check_int, check_number
 from ortholab.theory.ensembles import haar
+from ortholab.theory.ensembles import weights as draw_weights
+from ortholab.theory.products import log_singular_values
 
 
-def check_depth(n: int | float) -> float:
-    """Return the number of weight matrices as a float: an integer >= 1, or infinity for the limit."""
+def _depth(n: int | float) -> float:
+    """The number of weight matrices as a float: an integer >= 1, or infinity for the limit."""
     if isinstance(n, float) and n == math.inf:
         return n
     return float(check_int("n", n, 1))
@@ -47,9 +50,9 @@ def learning_time(u0: float, uf: float, n: int | float, *, s: float = 1.0, tau: 
     >>> round(2 * learning_time(0.1, 0.95, 2), 3)
     5.142
     """
-    if check_depth(n) == math.inf:
+    if _depth(n) == math.inf:
         raise bad("n", n, "finite (the time itself goes to 0 like 1/n; use scaled_learning_time)")
-    return scaled_learning_time(u0, uf, n, s=s) * tau_checked(tau) / n
+    return scaled_learning_time(u0, uf, n, s=s) * _tau(tau) / n
 
 
 def scaled_learning_time(u0: float, uf: float, n: int | float, *, s: float = 1.0) -> float:
@@ -61,7 +64,7 @@ def scaled_learning_time(u0: float, uf: float, n: int | float, *, s: float = 1.0
     >>> round(scaled_learning_time(0.01, 0.95, float("inf")), 2)
     106.49
     """
-    n = check_depth(n)
+    n = _depth(n)
     _check_mode(u0, uf, s)
     # ln[uf (s-u0) / (u0 (s-uf))], from differences of logs: nothing overflows
     odds = math.log(uf) - math.log(u0) + math.log(s - u0) - math.log(s - uf)
@@ -78,8 +81,7 @@ def scaled_learning_time(u0: float, uf: float, n: int | float, *, s: float = 1.0
     return value
 
 
-def tau_checked(tau: float) -> float:
-    """Return tau if it is a positive number."""
+def _tau(tau: float) -> float:
     return check_number("tau", tau, low=0.0, open_low=True)
 
 
@@ -93,12 +95,12 @@ def trajectory(
     about 1e-10 in u and in s - u. Raises ArgumentError unless 0 < u0 < s. Source: arXiv 1312.6120, equation (7).
 
     >>> round(trajectory(1.0, 0.01, 2), 6)
-    0.069452
+    0.069453
     """
-    n = check_depth(n)
+    n = _depth(n)
     _check_mode(u0, u0, s)
     times = check_array("t", t, low=0.0)
-    flat = times.reshape(-1) / tau_checked(tau) * (1 if n == math.inf else n)
+    flat = times.reshape(-1) / _tau(tau) * (1 if n == math.inf else n)
     if n == 1:
         out = s - (s - u0) * np.exp(-flat)
     elif n == 2:
@@ -126,7 +128,6 @@ def _infinite(time: np.ndarray, u0: float, s: float) -> np.ndarray:
 
 def _inverse(time: np.ndarray, u0: float, n: float, s: float) -> np.ndarray:
     """u(t) from a high-order integration in v = logit(u/s): dv/dtheta = s^(2 - 2/n) sigmoid(v)^(1 - 2/n)."""
-    order = np.argsort(time)
     power = 1 - 2 / n
     v = math.log(u0) - math.log(s - u0)
     # time as a function of v by Gauss-Legendre panels; v rises by panels until the last time is passed
@@ -136,22 +137,20 @@ def _inverse(time: np.ndarray, u0: float, n: float, s: float) -> np.ndarray:
         return s**-1 * (s / (1 + np.exp(-at))) ** (-power)  # d time / d v
 
     edges, clock = [v], [0.0]
-    while clock[-1] < time.max(initial=0.0):
+    while clock[-1] < time.max(initial=0.0) and edges[-1] < 50:  # by then s - u is below the last digit
         half = 0.25
         clock.append(clock[-1] + half * float(np.sum(w * rate(edges[-1] + half * (x + 1)))))
         edges.append(edges[-1] + 2 * half)
     edges_, clock_ = np.array(edges), np.array(clock)
     panel = np.clip(np.searchsorted(clock_, time, side="right") - 1, 0, len(edges) - 1)
     start = edges_[panel]
-    value = start + (time - clock_[panel]) / rate(start)
-    value = np.minimum(value, start + 0.5)
+    time = np.minimum(time, clock_[-1])
+    value = np.minimum(start + (time - clock_[panel]) / rate(start), start + 0.5)
     for _ in range(12):
         half = 0.5 * (value - start)
         spent = half * np.sum(w * rate(start[:, None] + half[:, None] * (x + 1)), axis=1)
         value = value - (clock_[panel] + spent - time) / rate(value)
-    out = np.empty_like(time)
-    out[order] = s / (1 + np.exp(-value[order]))
-    return out
+    return s / (1 + np.exp(-value))
 
 
 def hessian_top(n: int, *, s: float = 1.0) -> float:
@@ -196,48 +195,31 @@ def depth_penalty(u0: float, uf: float, *, s: float = 1.0) -> float:
     return steps_to_learn(u0, uf, math.inf, s=s) - steps_to_learn(u0, uf, 2, s=s)
 
 
-def start_strengths(
-    kind: str, width: int, n: int, *, modes: int | None = None, rng: np.random.Generator | int
-) -> np.ndarray:
-    """Return the composite strengths |u_i^T W_n ... W_1 v_i| of fixed modes in one random start, shape (modes,).
+def start_log_strengths(kind: str, width: int, n: int, *, rng: np.random.Generator | int) -> np.ndarray:
+    """Return the logs of the composite strengths in one random start: the singular values of W_n ... W_1, (width,).
 
-    ``kind`` "orthogonal" takes the aligned start of the paper, W_l = R_{l+1} R_l^T with Haar R_l: strength 1 at every
-    depth. "gaussian" has entries of variance 1/width: the strengths are those of a product of Gaussian matrices, and
-    their typical size falls exponentially in n against singular values that spread. Raises ArgumentError otherwise.
+    ``kind`` "orthogonal": all strengths are 1 at every depth. "gaussian" (entries of variance 1/width): the median
+    strength falls exponentially in n, so that by 1/u0 most modes wait exponentially long; for width -> infinity the
+    law is fuss_catalan_density. Descending. Raises ArgumentError for another kind.
 
-    >>> start_strengths("orthogonal", 8, 5, modes=2, rng=0).round(12).tolist()
-    [1.0, 1.0]
+    >>> float(abs(start_log_strengths("orthogonal", 8, 50, rng=0)).max()) < 1e-13
+    True
     """
     width, n, rng = check_int("width", width, 1), check_int("n", n, 1), check_generator(rng)
-    modes = width if modes is None else check_int("modes", modes, 1)
-    if modes > width:
-        raise bad("modes", modes, f"at most width = {width}")
-    if kind not in ("orthogonal", "gaussian"):
-        raise bad("kind", kind, "'orthogonal' or 'gaussian'")
-    first = np.eye(width)
-    frame = first
-    for _ in range(n):
-        if kind == "gaussian":
-            frame = rng.standard_normal((width, width)) / np.sqrt(width) @ frame
-        else:
-            turn = haar(width, rng=rng)
-            frame, first = turn @ frame, turn @ first
-    return np.abs(np.einsum("ij,ij->j", first, frame))[:modes]
+    return log_singular_values([draw_weights(kind, width, rng=rng) for _ in range(n)])
 
 
-def median_log_strength(n: int, width: int) -> float:
-    """Return E log ||W_n ... W_1 v|| for Gaussian matrices of variance 1/width: n [psi(width/2) + ln(2/width)]/2.
+def mean_log_length(width: int, n: int) -> float:
+    """Return E log(|W_n ... W_1 v| / |v|) for Gaussian matrices of variance 1/width: n [psi(width/2) - ln(width/2)]/2.
 
-    It is about -n/(2 width): a typical direction keeps its length while n << width; exact for every width. The
-    singular values behind it spread far more: see spectrum.JacobianSpectrum("linear", n, weights="gaussian").
+    Exact at every width, about -n/(2 width): one fixed direction keeps its length while n << width, though the
+    singular values spread at any width.
 
-    >>> round(median_log_strength(100, 50), 3)
+    >>> round(mean_log_length(50, 100), 3)
     -1.007
     """
-    from scipy.special import digamma
-
     n, width = check_int("n", n, 1), check_int("width", width, 1)
-    return 0.5 * n * float(digamma(width / 2) + math.log(2 / width))
+    return 0.5 * n * float(digamma(width / 2) - math.log(width / 2))
 
 
 def aligned_start(strengths: np.ndarray, width: int, n: int, *, rng: np.random.Generator | int) -> list[np.ndarray]:
@@ -272,7 +254,7 @@ def train(weights: list[np.ndarray], target: np.ndarray, *, step: float, steps: 
     W = [check_array(f"weights[{i}]", w, ndim=2).copy() for i, w in enumerate(weights)]
     target = check_array("target", target, ndim=2)
     step, steps, every = check_number("step", step, low=0.0), check_int("steps", steps), check_int("every", every, 1)
-    chain = all(b.shape[1] == a.shape[0] for a, b in zip(W[:-1], W[1:], strict=True)) if W else False
+    chain = all(b.shape[1] == a.shape[0] for a, b in pairwise(W)) if W else False
     if not chain or (W[-1].shape[0], W[0].shape[1]) != target.shape:
         raise ArgumentError(f"weights must chain to the target's shape {target.shape}; got {[w.shape for w in W]}")
     out = []

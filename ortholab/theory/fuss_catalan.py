@@ -85,7 +85,7 @@ def _depth_below(w: np.ndarray, L: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     other = np.where(w > 0, grown, 1.0) / (1 + grown)  # 1 - u
     f, rest = np.pi / (L + 1) * share, np.pi * other
     sum_ = rest + f
-    # log s_max^2 cancels against the sines' leading terms: only log(sin t / t) is left, and y keeps its digits at f = 0.
+    # log s_max^2 cancels against the sines' leading terms: log(sin t / t) is left, and y keeps its digits at f = 0.
     y = _log_sinc(f) + L * _log_sinc(L * f, sum_) - (L + 1) * _log_sinc((L + 1) * f, rest)
     # df/dw = pi/(L+1) u (1 - u); d rest = -(L+1) df, d(L f) = L df, and cot(L f) = -cot(rest + f)
     slope = (L + 1) ** 2 / np.tan(rest) + 1 / np.tan(f) - L * L / np.tan(sum_)

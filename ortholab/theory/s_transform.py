@@ -26,7 +26,6 @@ import numpy as np
 
 from ortholab.theory.slopes import SlopeLaw
 
-
 LOWEST = -300.0  # log |x| goes no lower; where mass falls like |x|^0.1 there is 1e-13 of it left
 
 

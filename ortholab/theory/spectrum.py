@@ -44,6 +44,11 @@ class Spectrum:
         return [(self._exp(place, "atoms"), mass) for place, mass in self.log_atoms]
 
     @property
+    def continuous_mass(self) -> float:
+        """Mass of the continuous part: 1 minus the atoms."""
+        return self._part.mass
+
+    @property
     def bands(self) -> list[tuple[float, float]]:
         """The intervals of lambda that carry the continuous part, ascending: its exact edges, atoms not counted."""
         return [(self._exp(a, "bands"), self._exp(b, "bands")) for a, b in self._part.log_bands]
@@ -104,11 +109,16 @@ class Spectrum:
 
     def cdf_of_log(self, log_lambda: np.ndarray | float) -> np.ndarray:
         """P(log lambda' <= log_lambda), atoms counted, any shape; -inf is allowed and gives the atom at 0."""
-        points = np.asarray(log_lambda, dtype=np.float64)
+        points = np.maximum(np.asarray(log_lambda, dtype=np.float64), -1e300)  # -inf: the atom at 0
         if np.isnan(points).any():
             raise ArgumentError("log_lambda must not be NaN")
         below = self._part.cdf_of_log(points.reshape(-1)).reshape(points.shape)
-        return below + sum(mass * (points >= place) for place, mass in self.log_atoms)
+        # An atom counts from the last digit below it on, so that cdf(location of the atom) has it.
+        return below + sum(m * (points >= place - 1e-14 * max(1.0, abs(place))) for place, m in self._finite_atoms())
+
+    def _finite_atoms(self) -> list[tuple[float, float]]:
+        """The atoms with -inf replaced by a number that comparisons can be made with."""
+        return [(max(place, -1e300), mass) for place, mass in self.log_atoms]
 
     def cdf(self, lam: np.ndarray | float) -> np.ndarray:
         """P(lambda' <= lam), atoms counted, any shape."""
@@ -131,8 +141,10 @@ class Spectrum:
         below = np.zeros(flat.shape)  # atoms' mass that lies below the answer
         for place, mass in events:
             before = float(self._part.cdf_of_log(np.array([place]))[0]) + sum(m for a, m in events if a < place)
-            out = np.where((flat > before) & (flat <= before + mass), place, out)
-            below = below + mass * (flat > before + mass)
+            # Rounding must not leave u = 1 above the topmost atom.
+            after = before + mass if place < self.log_edges[1] else 2.0
+            out = np.where((flat > before) & (flat <= after), place, out)
+            below = below + mass * (flat > after)
         rest = np.isnan(out)
         if rest.any():
             out[rest] = self._part.log_quantile((flat - below)[rest])
