@@ -52,6 +52,7 @@ class Curve:
     def __init__(self, plane: Plane, log_second: float):
         self._plane, self._log_second = plane, log_second  # log E[lambda^2] of the whole law, as a measure of errors
         self._bands: list[_Band] = []
+        self._starts: list[float] = []
         self.log_bands: list[tuple[float, float]] = []
         for number, (low, high) in enumerate(bands(plane)):
             open_end = low <= plane.lowest + 1e-6
@@ -59,10 +60,12 @@ class Curve:
             log_r = np.array([low - 1e-13 * (1 + abs(low)), high + 1e-13 * (1 + abs(high))])
             inside = (np.exp(log_r) > plane.smooth[0]) & (np.exp(log_r) < plane.smooth[1])
             ends = plane.image(log_r, np.where(inside | (log_r < plane.lowest + 1), FLOOR, 0.0), above=True)
-            above_low = float(self._at(np.array([low]))[1].above[0]) if open_end else float(ends.above[0])
+            on_curve = self._at(np.array([low]))[1] if open_end else ends
+            above_low = float(on_curve.above[0])
             # A band ends at 0 if it was followed down to the smallest |x|, or until small slopes have no mass left.
             fades = inside[0] and plane.smooth[0] == 0
             start = -np.inf if number == 0 and (open_end or fades) else float(ends.log_lambda[0])
+            self._starts.append(float(on_curve.log_lambda[0]))  # below, such a band has neither angle nor mass left
             self.log_bands.append((start, float(ends.log_lambda[1])))
             self._bands.append(_Band(low, high, above_low, float(ends.above[1])))
         self.mass = float(sum(band.mass for band in self._bands))
@@ -75,7 +78,7 @@ class Curve:
     def _tables(self) -> list[_Table]:
         """Made when a density or a distribution function is first asked for: the edges need none."""
         return [
-            self._tabulate(self._cut(b.low, b.high, b.above_low, b.mass) if i == 0 else b.low, b.high)
+            self._tabulate(b.low, self._cut(b.low, b.high, b.above_low, b.mass) if i == 0 else b.low, b.high)
             for i, b in enumerate(self._bands)
         ]
 
@@ -95,7 +98,7 @@ class Curve:
             a -= 1.0
         return a
 
-    def _tabulate(self, cut: float, high: float) -> _Table:
+    def _tabulate(self, low: float, cut: float, high: float) -> _Table:
         edges = np.linspace(0, 1, 9)
         todo = np.stack([edges[:-1], edges[1:]], axis=1)
         kept: list[tuple[np.ndarray, ...]] = []
@@ -119,6 +122,10 @@ class Curve:
                 break
             middle = todo.mean(axis=1)
             todo = np.concatenate([np.stack([todo[:, 0], middle], 1), np.stack([middle, todo[:, 1]], 1)])
+        if cut > low:  # below the cut: points to start requests from, of no weight
+            log_r = np.linspace(low, cut, 50)[1:-1]
+            theta, image = self._at(log_r)
+            kept.append((log_r, theta, image.log_lambda, image.above, np.zeros(log_r.shape)))
         columns = [np.concatenate(c) for c in zip(*kept, strict=True)]
         order = np.argsort(columns[0])
         return _Table(*(c[order] for c in columns))
@@ -136,16 +143,17 @@ class Curve:
     def point(self, log_lambda: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(log |x|, theta) of each log lambda, NaN off the bands: the solution itself, for tests and pictures."""
         out = np.full((2, log_lambda.size), np.nan)
-        for i, (start, end) in enumerate(self.log_bands):
-            inside = (log_lambda > start) & (log_lambda < end)
+        for i, (_, end) in enumerate(self.log_bands):
+            inside = (log_lambda > self._starts[i]) & (log_lambda < end)
             if inside.any():
                 out[:, inside] = self._solve(i, log_lambda[inside])
         return out[0], out[1]
 
     def nodes(self) -> tuple[np.ndarray, np.ndarray]:
         """log lambda and the mass that each quadrature node stands for."""
-        empty = np.empty(0)
-        return tuple(np.concatenate([empty, *(getattr(t, k) for t in self._tables)]) for k in ("log_lambda", "weight"))
+        place = np.concatenate([np.empty(0), *(t.log_lambda for t in self._tables)])
+        weight = np.concatenate([np.empty(0), *(t.weight for t in self._tables)])
+        return place[weight > 0], weight[weight > 0]
 
     def log_quantile(self, mass: np.ndarray) -> np.ndarray:
         """log lambda below which the continuous part has this ``mass``, shape (n,)."""
@@ -161,8 +169,8 @@ class Curve:
 
     def _evaluate(self, log_lambda: np.ndarray, read, full: float) -> np.ndarray:
         out = np.zeros(log_lambda.shape)
-        for i, (band, (start, end)) in enumerate(zip(self._bands, self.log_bands, strict=True)):
-            inside = (log_lambda > start) & (log_lambda < end)
+        for i, (band, (_, end)) in enumerate(zip(self._bands, self.log_bands, strict=True)):
+            inside = (log_lambda > self._starts[i]) & (log_lambda < end)
             if inside.any():
                 log_r, theta = self._solve(i, log_lambda[inside])
                 image = self._plane.image(log_r, theta, above=full > 0)
@@ -181,7 +189,7 @@ class Curve:
         table = self._tables[i]
         low, high = self._bracket(i, table.log_lambda, target)
         log_r = np.clip(np.interp(target, table.log_lambda, table.log_r), low, high)
-        theta = np.interp(target, table.log_lambda, table.theta)
+        theta = np.exp(np.interp(target, table.log_lambda, np.log(table.theta)))
         error = np.full(target.shape, np.inf)
         active = np.arange(target.size)
         for _ in range(12):
@@ -197,8 +205,9 @@ class Curve:
             if not active.size:
                 break
         image = self._plane.image(log_r, theta)
-        # arg lambda must vanish to a part of theta itself, so that no small angle passes for zero.
-        certain = (np.abs(theta - image.turn) <= 1e-9 * theta) & (log_r >= low) & (log_r <= high) & (theta > FLOOR)
+        # arg lambda must vanish to a part of theta itself (and to what rounding of x leaves at the smallest angles).
+        certain = np.abs(theta - image.turn) <= 1e-9 * theta + 1e-14
+        certain &= (log_r >= low) & (log_r <= high) & (theta > FLOOR)
         certain &= np.abs(image.log_lambda - target) <= 1e-11 * np.maximum(1.0, np.abs(target))
         rest = np.flatnonzero(~certain)
         if rest.size:
