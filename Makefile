@@ -46,14 +46,14 @@ format: .venv/.installed ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 test-code: .venv/.installed ## doctests and unit tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --doctest-modules -m "not site" ortholab book/_ext tests
+	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope --doctest-modules -m "not site" ortholab book/_ext tests
 
 test-notebooks: .venv/.installed ## run every notebook under book/ and its asserts (nbval)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --nbval-lax --nbval-cell-timeout 120 book
+	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope --nbval-lax --nbval-cell-timeout 120 book
 
 test-site: .venv/.installed $(AXE) ## build the book, then check every page with and without a browser
 	@$(BUILD)
-	$(BIN)/python -m pytest -m site tests/book
+	$(BIN)/python -m pytest -rs -m site tests/book
 
 lab: .venv/.installed ## open JupyterLab at the first notebook
 	$(BIN)/jupyter lab book/1-isometry/jacobian.ipynb
