@@ -94,8 +94,7 @@ def distances(width: int = 1000, draws: int = 4) -> None:
 
 if __name__ == "__main__":
     print(f"numpy {np.__version__}, one thread\n")
-    integrals()
-    sys.stdout.flush()
-    requests()
-    sys.stdout.flush()
-    distances()
+    parts = {"integrals": integrals, "requests": requests, "distances": distances}
+    for name in sys.argv[1:] or parts:  # python benchmarks/spectrum_sweep.py [integrals] [requests] [distances]
+        parts[name]()
+        sys.stdout.flush()

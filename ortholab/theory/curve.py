@@ -26,7 +26,7 @@ class _Band:
 
     @property
     def mass(self) -> float:
-        return self.above_low - self.above_high
+        return max(self.above_low - self.above_high, 0.0)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Curve:
     def _cut(self, low: float, high: float, above_low: float, mass: float) -> float:
         """Where the lowest band's table begins: below lies a part _CUT of its mass, or what rounding hides."""
         a, b = low, high
-        while b - a > 0.02 * (high - a):
+        while b - a > 0.02 * (high - a) and high - a > 0.5:  # (a band of mass 1e-15 is all "below")
             middle = 0.5 * (a + b)
             if above_low - float(self._at(np.array([middle]))[1].above[0]) < max(_CUT * mass, 1e-13):
                 a = middle

@@ -198,6 +198,15 @@ def test_mass_mean_and_variance():
         check_integrals(JacobianSpectrum(name, depth, q=q, weights=str(weights)))
 
 
+@pytest.mark.parametrize(("q", "depth"), [(1 / 64, 10), (1 / 30, 1000)])
+def test_tiny_bands_keep_their_digits(q, depth):
+    """Hard-tanh with P(phi' = 0) = 1e-15 and 4e-8: the variance is all in a band that next to nothing lives on."""
+    check_integrals(JacobianSpectrum("hard_tanh", depth, q=q), 1e-9)
+    spectrum = JacobianSpectrum("hard_tanh", depth, q=q)
+    variance = spectrum.expect(lambda x: (np.exp(x) - spectrum.mean) ** 2)
+    assert variance / spectrum.variance == pytest.approx(1, abs=1e-9)
+
+
 def test_the_public_density_integrates_to_its_mass():
     """Not the quadrature nodes of the object: scipy's, through density_of_log."""
     for spectrum in (JacobianSpectrum("hard_tanh", 6, q=0.2), JacobianSpectrum("erf", 4, q=0.5, weights="gaussian")):
