@@ -53,7 +53,7 @@ test-notebooks: .venv/.installed ## run every notebook under book/ and its asser
 
 test-site: .venv/.installed $(AXE) ## build the book, then check every page with and without a browser
 	@$(BUILD)
-	$(BIN)/python -m pytest -rs -m site tests/book
+	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope -m site tests/book
 
 lab: .venv/.installed ## open JupyterLab at the first notebook
 	$(BIN)/jupyter lab book/1-isometry/jacobian.ipynb

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
+from audit import AUDIT, audit
 from site_tools import open_page, pages
 
 pytestmark = [pytest.mark.site, pytest.mark.browser]
 
 PAGES = pages()
-
-# Findings of axe-core that are the theme's own, each confined to the part of the page where it stands. Whatever else
-# axe calls serious or critical fails the test.
-ALLOWED = {
-    # The theme's "Copy" and search buttons show an icon and a shortcut beside a longer spoken name.
-    "label-content-name-mismatch": (".search-button", ".copybtn", ".prev-next-area", ".btn"),
-    # sphinxcontrib-bibtex's citations carry ARIA roles (doc-biblioentry) without the list that they ask for.
-    "aria-required-children": (".citation-list",),
-    "aria-required-parent": ("[role='doc-biblioentry']", ".citation"),
-    "aria-deprecated-role": ("[role='doc-biblioentry']", ".citation"),
-}
 
 FORMULAS = r"""() => {
   const unset = [...document.querySelectorAll('span.math, div.math')].filter(e => !e.querySelector('mjx-container'));
@@ -50,21 +39,12 @@ OVERFLOW = r"""() => {
 
 # The insides of formulas and figures are left out: MathJax makes thousands of elements that inherit their colour, and
 # the colours of figures are held to their contrast by tests/test_plot.py. `rules` (null: all) names what to check.
-AUDIT = """async ([allowed, rules]) => {
-  const options = {resultTypes: ['violations']};
-  if (rules) options.runOnly = {type: 'rule', values: rules};
-  const context = {include: document, exclude: ['mjx-container > *', 'figure svg > *']};
-  const result = await axe.run(context, options);
-  const found = [];
-  for (const rule of result.violations) {
-    if (!['serious', 'critical'].includes(rule.impact)) continue;
-    for (const node of rule.nodes) {
-      const element = document.querySelector(node.target.flat().join(' '));
-      if (element && (allowed[rule.id] || []).some(selector => element.closest(selector))) continue;
-      found.push(`${rule.id} (${rule.impact}) ${node.target.join(' ')}: ${node.html.slice(0, 120)}`);
-    }
-  }
-  return found;
+FOCUSED = """() => {
+  const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();
+  return {text: (e.textContent || '').trim().slice(0, 40),
+          ring: box.width > 0 && style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1,
+          inside: e.closest('article') ? 'article' : e.closest('.bd-sidebar-primary') ? 'sidebar' : 'frame',
+          html: e.outerHTML.slice(0, 100)};
 }"""
 
 
@@ -98,20 +78,25 @@ def test_no_sideways_scrolling(opened, width):
 
 
 def test_nothing_serious_for_axe(opened, axe):
-    """Light, then dark, with everything that can be opened open: what is hidden must pass too."""
+    """Light and dark at desktop width; test_phone.py does the same for a phone."""
     page, _ = opened
     page.set_viewport_size({"width": 1440, "height": 900})
-    if not page.evaluate("() => !!window.axe"):
-        page.evaluate(axe)
-    page.evaluate("() => document.querySelectorAll('details').forEach(e => e.open = true)")
-    found = []
-    for theme, rules in (("light", None), ("dark", ["color-contrast"])):  # only colours depend on the theme
-        page.evaluate(f"() => {{ document.documentElement.dataset.theme = {json.dumps(theme)}; }}")
-        page.wait_for_timeout(50)
-        found += [
-            f"{theme}: {line}" for line in page.evaluate(AUDIT, [{k: list(v) for k, v in ALLOWED.items()}, rules])
-        ]
+    found = audit(page, axe)
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("name", ["book/index.html", "book/1-isometry/jacobian.html"])
+def test_the_keyboard_shows_where_it_is(address, browser, name):
+    """Tab reaches the skip link first, then the search, the contents and the text, each with a ring around it."""
+    with open_page(browser, f"{address}/{name}") as (page, _):
+        stops = []
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            stops.append(page.evaluate(FOCUSED))
+        assert "Skip to main content" in stops[0]["text"]
+        stops = [stop for stop in stops if not stop["html"].startswith("<body")]  # a short page starts again
+        assert not [stop for stop in stops if not stop["ring"]]
+        assert {"sidebar", "article"} <= {stop["inside"] for stop in stops}
 
 
 def test_a_phone_in_dark_mode_is_dark(address, browser):
