@@ -11,7 +11,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "book" / "_ext")]
-from site_tools import ROOT, SITE, find_chromium, serve  # noqa: E402
+from site_tools import ROOT, SITE, find_chromium, launch, serve  # noqa: E402
 
 
 def need(present: object, what: str) -> None:
@@ -40,15 +40,11 @@ def address(site: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
     """One Chromium for all pages."""
-    path = find_chromium()
-    need(path, "no Chromium was found: install Debian's chromium, or name one in CHROMIUM")
+    need(find_chromium(), "no Chromium was found: install Debian's chromium, or name one in CHROMIUM")
     from playwright.sync_api import sync_playwright
 
-    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", *quiet]
-        )
+        found = launch(playwright)
         yield found
         found.close()
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from site_tools import SITE, WIDTHS, find_chromium, open_page, pages, serve
+from site_tools import SITE, WIDTHS, find_chromium, launch, open_page, pages, serve
 
 
 def main(words: list[str]) -> int:
@@ -19,7 +19,7 @@ def main(words: list[str]) -> int:
     target = SITE.parent / "shots"
     target.mkdir(exist_ok=True)
     with serve(SITE) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium())
+        browser = launch(playwright)
         for name in pages():
             if words and not any(word in name for word in words):
                 continue

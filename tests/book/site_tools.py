@@ -48,6 +48,17 @@ def find_chromium() -> str | None:
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
+def launch(playwright: object) -> object:
+    """Start Chromium; its crash reports and caches go to the project's own folder, not to HOME."""
+    own = str(ROOT / ".make" / "chromium")
+    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+    return playwright.chromium.launch(
+        executable_path=find_chromium(),
+        args=["--no-sandbox", "--disable-dev-shm-usage", *quiet],
+        env={**os.environ, "XDG_CONFIG_HOME": own, "XDG_CACHE_HOME": own},
+    )
+
+
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     """Serve files without writing a line for each."""
 
