@@ -56,7 +56,8 @@ test-site: .venv/.installed $(AXE) ## build the book, then check every page with
 	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope -m site tests/book
 
 lab: .venv/.installed ## open JupyterLab at the first notebook
-	$(BIN)/jupyter lab book/1-isometry/jacobian.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) \
+	  --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/book/1-isometry/jacobian.ipynb
 
 serve: ## serve the built site on PORT (8000)
 	@test -f $(SITE)/index.html || $(MAKE) book
