@@ -45,7 +45,7 @@ def learning_time(u0: float, uf: float, n: int | float, *, s: float = 1.0, tau: 
         otherwise:  t = tau/n int du / (u^(2 - 2/n) (s - u)),   by quadrature.
 
     0 < u0 <= uf < s. For n = infinity the time goes to 0 like 1/n; n t is :func:`scaled_learning_time`. Raises
-    ArgumentError out of range. Source: arXiv 1312.6120, equations (8), (16).
+    ArgumentError out of range. Source: arXiv 1312.6120.
 
     >>> round(2 * learning_time(0.1, 0.95, 2), 3)
     5.142
@@ -92,7 +92,7 @@ def trajectory(
 
     Closed forms: n = 1, u = s - (s - u0) exp(-t/tau); n = 2, u = s/(1 + (s/u0 - 1) exp(-2 s t/tau)); n = infinity, by
     Lambert's W. Otherwise the inverse of :func:`scaled_learning_time`, by Newton's method on it. Relative accuracy
-    about 1e-10 in u and in s - u. Raises ArgumentError unless 0 < u0 < s. Source: arXiv 1312.6120, equation (7).
+    about 1e-10 in u and in s - u. Raises ArgumentError unless 0 < u0 < s. Source: arXiv 1312.6120.
 
     >>> round(trajectory(1.0, 0.01, 2), 6)
     0.069453
