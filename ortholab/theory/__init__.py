@@ -3,7 +3,7 @@
 One object a file; each infinite-width statement has a finite-width twin in :mod:`ortholab.theory.simulate`.
 """
 
-from ortholab.theory import simulate
+from ortholab.theory import deep_linear, simulate
 from ortholab.theory.activations import (
     ACTIVATIONS,
     ERF,
@@ -27,6 +27,8 @@ from ortholab.theory.correlation import (
 )
 from ortholab.theory.critical import CriticalPoint, critical_at, critical_point, critical_points
 from ortholab.theory.ensembles import gaussian, haar, weights
+from ortholab.theory.free_moments import free_moments
+from ortholab.theory.fuss_catalan import fuss_catalan_cdf, fuss_catalan_density, fuss_catalan_edge
 from ortholab.theory.gaussian import expect, expect2
 from ortholab.theory.mean_field import (
     FixedPoint,
@@ -39,11 +41,14 @@ from ortholab.theory.mean_field import (
     variance_trajectory,
 )
 from ortholab.theory.products import log_singular_values
+from ortholab.theory.spectrum import JacobianSpectrum
+from ortholab.theory.universality import UniversalSpectrum
 
 __all__ = [
     "ACTIVATIONS", "ERF", "GELU", "HARD_TANH", "LINEAR", "RELU", "SILU", "TANH", "Activation", "CriticalPoint",
-    "DepthScales", "FixedPoint", "FixedPoints", "c_star", "chi", "correlation_map", "correlation_slope",
-    "covariance_map", "critical_at", "critical_point", "critical_points", "depth_scales", "expect", "expect2",
-    "fixed_points", "gaussian", "get_activation", "haar", "log_singular_values", "own_activation", "phase", "q_star",
-    "simulate", "variance_map", "variance_trajectory", "weights",
+    "DepthScales", "FixedPoint", "FixedPoints", "JacobianSpectrum", "UniversalSpectrum", "c_star", "chi",
+    "correlation_map", "correlation_slope", "covariance_map", "critical_at", "critical_point", "critical_points",
+    "deep_linear", "depth_scales", "expect", "expect2", "fixed_points", "free_moments", "fuss_catalan_cdf",
+    "fuss_catalan_density", "fuss_catalan_edge", "gaussian", "get_activation", "haar", "log_singular_values",
+    "own_activation", "phase", "q_star", "simulate", "variance_map", "variance_trajectory", "weights",
 ]  # fmt: skip
