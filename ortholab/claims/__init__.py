@@ -150,8 +150,9 @@ class Ledger:
         return self._claims[id]
 
     def __iter__(self) -> Iterator[Claim]:
+        """The claims by chapter (the folder of their pages), in the order of registration within one."""
         self._load()
-        return iter(self._claims.values())
+        return iter(sorted(self._claims.values(), key=lambda item: item.page.partition("/")[0]))
 
     def __len__(self) -> int:
         self._load()
