@@ -33,6 +33,7 @@ class LinearDepthSpec:
     Glorot's too): "orthogonal" takes the polar factor of each (Haar distributed; the readout gets orthonormal rows),
     "pretrained" trains each square layer as a tied linear autoencoder, from the bottom up (:func:`pretrain`), below a
     Gaussian readout. ``threshold`` is the error at which a network has learnt, in units of the zero network's.
+    ``dtype`` is that of training; the data and the starts are computed in float64.
     Raises ArgumentError.
 
     >>> LinearDepthSpec(depths=[4, 8], seeds=range(2)).seeds
@@ -43,13 +44,14 @@ class LinearDepthSpec:
     starts: tuple[str, ...] = STARTS
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     width: int = 80
-    rates: tuple[float, ...] = tuple(2 ** (k / 2) for k in range(-8, 4))
+    rates: tuple[float, ...] = tuple(2 ** (k / 2) for k in range(-9, 4))
     threshold: float = 0.05
     max_steps: int = 100
     n_train: int = 4000
     whiten: bool = True
     pretrain_steps: int = 40
     pretrain_rate: float = 0.125
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         def tidy(name, value):
@@ -65,6 +67,7 @@ class LinearDepthSpec:
             tidy(name, check_int(name, getattr(self, name), 1))
         tidy("width", check_int("width", self.width, 10))
         tidy("pretrain_steps", check_int("pretrain_steps", self.pretrain_steps))
+        check_choice("dtype", self.dtype, ("float32", "float64"))
         if not isinstance(self.whiten, bool):
             raise bad("whiten", self.whiten, "True or False")
 
@@ -82,7 +85,7 @@ def full() -> LinearDepthSpec:
     """
     depths = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 80, 100)
     rates = tuple(2 ** (k / 8) for k in range(-56, 13))
-    return LinearDepthSpec(depths, seeds=range(10), width=128, rates=rates, max_steps=5000)
+    return LinearDepthSpec(depths, seeds=range(10), width=128, rates=rates, max_steps=5000, dtype="float64")
 
 
 @dataclass(frozen=True)
@@ -292,16 +295,18 @@ class Descent:
     copies that have not diverged; the others are dropped.
     """
 
-    def __init__(self, weights, problem: Problem, step_sizes, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, weights, problem: Problem, step_sizes, *, dtype: str = "float64", device: torch.device | str = "cpu"
+    ) -> None:
         def tensor(value):
-            return torch.as_tensor(np.asarray(value), dtype=torch.float64, device=device)
+            return torch.as_tensor(np.asarray(value), dtype=getattr(torch, dtype), device=device)
 
         self.sizes = tensor(step_sizes).view(-1, 1, 1)
         self.alive = torch.arange(len(self.sizes), device=device)
         self.W = [tensor(w).repeat(len(self.sizes), 1, 1) for w in weights]  # repeat copies, expand would not
         self.C = None if np.array_equal(problem.C, np.eye(len(problem.C))) else tensor(problem.C)
         self.best = tensor(np.linalg.solve(problem.C, problem.T.T).T)
-        self.unit = float(np.sum(problem.T * self.best.cpu().numpy()))
+        self.unit = float(np.sum(problem.T * np.linalg.solve(problem.C, problem.T.T).T))
         self._forward()
 
     def _forward(self) -> None:
@@ -316,7 +321,7 @@ class Descent:
 
     def error(self) -> np.ndarray:
         """Return the error of each live copy, in units of the zero network's; not finite where it overflowed."""
-        return ((self.gap * self.F).sum(dim=(1, 2)) / self.unit).cpu().numpy()
+        return ((self.gap * self.F).sum(dim=(1, 2)) / self.unit).cpu().numpy().astype(np.float64)
 
     def keep(self, which: np.ndarray) -> None:
         """Drop all copies but those of the boolean mask ``which``."""
@@ -341,7 +346,7 @@ def run_unit(spec: LinearDepthSpec, unit: Unit, problem: Problem, *, device: tor
     sizes = np.array(spec.rates) / unit.depth
     weights = start_weights(spec, unit, problem)
     off = [np.linalg.norm(w.T @ w - np.eye(len(w))) / len(w) ** 0.5 for w in weights[:-1]]
-    descent = Descent(weights, problem, sizes, device)
+    descent = Descent(weights, problem, sizes, dtype=spec.dtype, device=device)
     for step in range(spec.max_steps + 1):
         error = descent.error()
         fine = error < DIVERGED  # False for NaN too
@@ -366,7 +371,7 @@ def run(
 ) -> LinearDepthResult:
     """Run every unit of the specification on one thread; the default data are the embedded MNIST images.
 
-    ``device``: "cpu", "cuda" or "auto" (float64 throughout, so "auto" is the CPU on a machine with mps). The answer
+    ``device``: "cpu", "cuda", "mps" or "auto" (the CPU for float64 where there is only mps, which has none). The answer
     depends on the specification, the data and torch's version only. Raises ArgumentError.
 
     >>> result = run(LinearDepthSpec(depths=(2, 8), seeds=(0,), starts=("orthogonal",), width=20))
@@ -376,7 +381,7 @@ def run(
     if not isinstance(spec, LinearDepthSpec):
         raise bad("spec", type(spec).__name__, "a LinearDepthSpec")
     place = pick_device(device)
-    if place.type == "mps":
+    if place.type == "mps" and spec.dtype == "float64":
         if device != "auto":
             raise bad("device", device, "'cpu', 'cuda' or 'auto': mps has no float64")
         place = torch.device("cpu")
