@@ -124,6 +124,36 @@ def _kolmogorov(sample: np.ndarray, cdf) -> float:
 
 
 @claim(
+    "B",
+    deck="claim (B), Figure 3, panel A",
+    statement="With orthogonal starts the learning time of a deep linear network does not depend on depth; with "
+    "Gaussian (Glorot) starts it grows.",
+    page=PAGES + "learning_dynamics",
+    recorded="holds if",
+    recorded_number=1.9,
+    tolerance=0.15,
+)
+def learning_time_is_flat() -> Verdict:
+    """MNIST, best step size at each depth, five seeds: the ratios that Figure 3 A turns on, with 95 % intervals."""
+    from ortholab.experiments import linear_depth
+
+    flat, grows = linear_depth.claim_ratios()
+    holds = flat.high < 2.5 and grows.low > 6
+    least = "at least " if grows.lower_bound else ""
+    return Verdict(
+        "holds if" if holds else "fails",
+        flat.value,
+        "longest over shortest learning time of orthogonal starts, 2 to 100 matrices, at the best step size of each",
+        f"95 % interval {flat.low:.2f} to {flat.high:.2f}. A Gaussian start needs {least}{grows.value:.1f} times as "
+        "many steps with 32 matrices as with 4.",
+        condition="the strengths at the start are of the order of the data's: then depth costs at most a bounded "
+        "factor, $1/u_0 - 1/u_f$ steps, and not nothing"
+        if holds
+        else "",
+    )
+
+
+@claim(
     "hardtanh-p",
     deck="slide group II, text before equation (6)",
     statement=r"A hard-tanh unit has slope one with probability $p = \operatorname{erf}\bigl(1/(\sqrt2\, q^*)\bigr)$.",
