@@ -96,10 +96,10 @@ class DeepStep:
                 below = self._D[k % 2][: rows * W.shape[1]].view(rows, W.shape[1])
                 torch.mm(D, W, out=below)
                 self._slope(below, X[k])
-            g = torch.mm(D.t(), X[k], out=self._views[W.shape])
+            g = self._views[W.shape]
             if norms:
-                self.gradient_norms.append(torch.linalg.vector_norm(g).item())
-            self.rule.apply(k, W, g)
+                self.gradient_norms.append(torch.linalg.vector_norm(torch.mm(D.t(), X[k], out=g)).item())
+            self.rule.apply_product(k, W, D, X[k], g)
             self.rule.apply(last + 1 + k, b, torch.sum(D, 0, out=self._views[b.shape]))
             if k:
                 D = below

@@ -39,6 +39,10 @@ class Sgd:
         """Update parameter number ``k``, ``p``, by its gradient ``g`` (which is lost)."""
         p.add_(g, alpha=-self.rate)
 
+    def apply_product(self, k: int, p: torch.Tensor, D: torch.Tensor, X: torch.Tensor, g: torch.Tensor) -> None:
+        """Update ``p`` by the gradient D^T X, a product of (batch, n_out) and (batch, n_in); ``g`` is scratch."""
+        p.addmm_(D.t(), X, alpha=-self.rate)  # added to W by the product itself: no gradient is ever written
+
     def state_dict(self) -> dict:
         """Return the count of steps and the averages (the tensors themselves, not copies)."""
         return {"count": self.count, **self.state}
@@ -64,8 +68,20 @@ class Momentum(Sgd):
         v.mul_(self.momentum).add_(g)
         p.add_(v, alpha=-self.rate)
 
+    def apply_product(self, k: int, p: torch.Tensor, D: torch.Tensor, X: torch.Tensor, g: torch.Tensor) -> None:
+        v = self.state["v"][k]
+        v.addmm_(D.t(), X, beta=self.momentum)
+        p.add_(v, alpha=-self.rate)
 
-class Adam(Sgd):
+
+class _Adaptive(Sgd):
+    """A rule that needs the gradient entry by entry."""
+
+    def apply_product(self, k: int, p: torch.Tensor, D: torch.Tensor, X: torch.Tensor, g: torch.Tensor) -> None:
+        self.apply(k, p, torch.mm(D.t(), X, out=g))
+
+
+class Adam(_Adaptive):
     """m <- m + (1 - beta1)(g - m),  v <- beta2 v + (1 - beta2) g^2,  W <- W - rate m_hat / (sqrt(v_hat) + eps).
 
     m_hat = m / (1 - beta1^t) and v_hat = v / (1 - beta2^t) at step t. Source: Kingma and Ba 2015 (arXiv 1412.6980).
@@ -84,7 +100,7 @@ class Adam(Sgd):
         p.addcdiv_(m, g, value=-self.rate * c / (1 - self.beta1**self.count))
 
 
-class RMSProp(Sgd):
+class RMSProp(_Adaptive):
     """v <- alpha v + (1 - alpha) g^2,  W <- W - rate g / (sqrt(v) + eps).  Source: Hinton's lectures, 2012."""
 
     slots = ("v",)
