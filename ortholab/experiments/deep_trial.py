@@ -107,8 +107,9 @@ class DeepTrial:
         return (self.spec.max_steps if self.finished else self.step), self.spec.max_steps
 
     def metrics(self) -> dict:
-        """Return the curves at log-spaced steps, the steps to each threshold (-1: never), and the start's spectrum.
+        """Return the curves at log-spaced steps, ``steps_to_0.3`` and its like, and the start's spectrum.
 
+        ``steps_to_`` a threshold is the first measured step with at least that test accuracy, inf if there was none.
         ``loss`` is the mean over the batches since the last record (at step 0 it is the test loss); ``gradient_norm``
         is that of all weights on the batch that follows, first and last are those of the first and the last layer
         below the readout (NaN for the last record); ``diverged`` is the step at which the loss went beyond 1e4 or was
@@ -117,11 +118,11 @@ class DeepTrial:
         """
         accuracy, steps = self.records["accuracy"], self.records["steps"]
         reached = {
-            f"{threshold:g}": next((s for s, a in zip(steps, accuracy, strict=True) if a >= threshold), -1)
+            f"steps_to_{threshold:g}": next((float(s) for s, a in zip(steps, accuracy, strict=True) if a >= threshold), math.inf)
             for threshold in self.spec.thresholds
         }
         out = {name: list(values) for name, values in self.records.items()}
-        out |= {"steps_to": reached, "diverged": self.diverged, "last_step": self.step, **self.spectrum}
+        out |= {**reached, "diverged": self.diverged, "last_step": self.step, **self.spectrum}
         return out | {"input_variance": self.q0, "seconds_a_step": self.seconds / max(self.step, 1)}
 
     def state_dict(self) -> dict:
