@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
@@ -35,20 +36,23 @@ def processes(tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
 
     pending = {task.name: task for task in tasks}
     deaths = 0
-    try:
-        while pending:
-            pool = Parallel(jobs, backend="loky", batch_size=1, pre_dispatch=jobs, return_as="generator_unordered")
-            try:
-                for outcome in pool(delayed(in_worker)(task) for task in list(pending.values())):
-                    del pending[outcome.name]
-                    deaths = 0
-                    yield outcome
-            except BrokenProcessPool:
-                deaths += 1
-                if deaths >= DEATHS:
-                    raise RunError(_died(deaths)) from None
-    finally:
-        get_reusable_executor(max_workers=jobs).shutdown(wait=True, kill_workers=True)
+    with warnings.catch_warnings():
+        # joblib warns of tasks that are given up; they are stored as checkpoints, and we say so
+        warnings.filterwarnings("ignore", message=r"\d+ tasks", category=UserWarning, module=r"joblib\.parallel")
+        try:
+            while pending:
+                pool = Parallel(jobs, backend="loky", batch_size=1, pre_dispatch=jobs, return_as="generator_unordered")
+                try:
+                    for outcome in pool(delayed(in_worker)(task) for task in list(pending.values())):
+                        del pending[outcome.name]
+                        deaths = 0
+                        yield outcome
+                except BrokenProcessPool:
+                    deaths += 1
+                    if deaths >= DEATHS:
+                        raise RunError(_died(deaths)) from None
+        finally:
+            get_reusable_executor(max_workers=jobs).shutdown(wait=True, kill_workers=True)
 
 
 def dask(tasks: Sequence[Task], address: str | None) -> Iterator[Outcome]:
