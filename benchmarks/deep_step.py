@@ -67,7 +67,7 @@ def _hidden(model: MLP, x: torch.Tensor) -> torch.Tensor:
 def main() -> None:
     print(machine())
     print(f"{DEPTH} layers of {WIDTH}, {N_IN} inputs, batch {BATCH}; medians of 5 interleaved runs")
-    print("share: the products' time over the step's, against the faster of torch.mm and numpy.matmul, operands in cache")
+    print("share: time of the products alone (the faster of torch.mm and numpy.matmul, operands in cache) over ours")
     generator = torch.Generator().manual_seed(1)
     x, y = torch.randn(BATCH, N_IN, generator=generator) * 0.15, torch.randint(CLASSES, (BATCH,), generator=generator)
     (by_torch, flops), (by_numpy, _) = products("torch"), products("numpy")

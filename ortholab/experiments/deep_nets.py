@@ -7,7 +7,7 @@ network at its own best step size. The companion asks how the steps grow with de
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -142,3 +142,74 @@ def _grid(name, values, check):
     if len(set(checked)) < len(checked):
         raise ArgumentError(f"{name} must not hold a value twice; got {values}")
     return checked
+
+
+SEARCH_SEED = 100
+SEARCH_RATES = tuple(10 ** (-k / 2) for k in range(9))
+
+# The step sizes that the searches below chose, (full tier: CIFAR-10, depth 200, width 400), (quick: MNIST, depth 50).
+RATES = {
+    ("tanh1.05-orthogonal", "sgd"): (1e-2, 10**-1.5),
+    ("tanh1.05-gaussian", "sgd"): (1e-2, 1e-2),
+    ("tanh2-orthogonal", "sgd"): (1e-2, 1e-2),
+    ("tanh2-gaussian", "sgd"): (10**-2.5, 1e-2),
+    ("relu-orthogonal", "sgd"): (1e-3, 10**-2.5),
+    ("relu-gaussian", "sgd"): (1e-3, 10**-1.5),
+}
+
+
+def plan(optimisers: tuple[str, ...] = ("sgd",), tier: str = "full") -> tuple[tuple[str, str, tuple[float, ...]], ...]:
+    """Return the six networks at the step sizes that the search of a tier ("full" or "quick") chose.
+
+    >>> plan()[0]
+    ('tanh1.05-orthogonal', 'sgd', (0.01,))
+    """
+    column = ("full", "quick").index(check_choice("tier", tier, ("full", "quick")))
+    return tuple(
+        (network, optimiser, (RATES[network, optimiser][column],)) for optimiser in optimisers for network in NETWORKS
+    )
+
+
+def search(spec: DeepNetsSpec, target: float, max_steps: int) -> DeepNetsSpec:
+    """Return the search for step sizes: the networks of ``spec`` at 1, 10^-1/2, ..., 10^-4, on a seed of its own.
+
+    A run stops at the accuracy ``target`` or after ``max_steps``. :meth:`DeepNetsResult.best_rate` then chooses.
+
+    >>> search(tiers["full"], 0.3, 150).seeds
+    (100,)
+    """
+    rows = tuple((network, optimiser, SEARCH_RATES) for network, optimiser, _ in spec.plan)
+    return replace(spec, plan=rows, seeds=(SEARCH_SEED,), max_steps=max_steps, stop_at=target)
+
+
+_CIFAR = {"depths": (200,), "width": 400, "dataset": "cifar10", "n_test": 1000}
+tiers = {
+    # MNIST's embedded images; SGD; shows the order of the six networks.
+    "quick": DeepNetsSpec(plan(tier="quick"), depths=(50,), n_test=500, max_steps=120, stop_at=0.8),
+    # The paper's networks and data, for as many steps as the claim needs.
+    "full": DeepNetsSpec(plan(), seeds=(0, 1), batch=128, max_steps=700, stop_at=0.35, **_CIFAR),
+    # As in the paper, from memory of it: mini-batches of 1,000, 10^5 steps, one step size an optimiser.
+    "paper": DeepNetsSpec(
+        tuple((n, o, (1e-3 if o in ("sgd", "momentum") else 1e-4,)) for o in OPTIMISERS for n in NETWORKS),
+        seeds=(0, 1, 2),
+        batch=1000,
+        max_steps=100_000,
+        segment=500,
+        **(_CIFAR | {"n_test": 10_000}),
+    ),
+}
+
+# The companion: steps to an accuracy against depth, isometric and Gaussian start, the best of a grid at each depth.
+_DEPTH_RATES = tuple(10 ** (-k / 4) for k in range(4, 13))
+depth_tiers = {
+    "quick": DeepNetsSpec(
+        tuple((n, "sgd", _DEPTH_RATES[1::3]) for n in ("tanh1.05-orthogonal", "tanh1.05-gaussian")),
+        depths=(8, 32, 128), max_steps=120, stop_at=0.6, thresholds=(0.5, 0.6), n_test=500, per_decade=40,
+        jacobian_images=0,
+    ),
+    "full": DeepNetsSpec(
+        tuple((n, "sgd", _DEPTH_RATES) for n in ("tanh1.05-orthogonal", "tanh1.05-gaussian")),
+        depths=(8, 16, 32, 64, 128, 256), seeds=range(5), width=200, max_steps=1000, stop_at=0.6, thresholds=(0.5, 0.6),
+        per_decade=40, jacobian_images=0,
+    ),
+}  # fmt: skip

@@ -33,6 +33,16 @@ def record_steps(max_steps: int, per_decade: int) -> list[int]:
     return sorted({0, max_steps} | {step for step in spaced if step < max_steps})
 
 
+def steps_to(records: dict, threshold: float) -> float:
+    """Return the first measured step with a test accuracy of at least ``threshold``, inf if there is none.
+
+    >>> steps_to({"steps": [0, 1, 2], "accuracy": [0.1, 0.3, 0.4]}, 0.25)
+    1.0
+    """
+    measured = zip(records["steps"], records["accuracy"], strict=True)
+    return next((float(step) for step, accuracy in measured if accuracy >= threshold), math.inf)
+
+
 def input_variance(network: Network) -> float:
     """Return the mean square q^0 of the inputs that puts the first layer at the fixed point: q^1 = q*.
 
@@ -58,14 +68,13 @@ class DeepTrial:
     """Trains one unit of a :class:`~ortholab.experiments.deep_nets.DeepNetsSpec`; the engine's ``Trial``.
 
     A segment is ``spec.segment`` steps. Weights come from the unit's seed, batches from another stream of it: all
-    networks of a seed see the same images in the same order. Inputs are standardised image by image, to mean 0 and the
+    networks of a seed see the same images in the same order. Bit for bit the same on one machine and one number of
+    threads (more threads change the order of sums). Inputs are standardised image by image, to mean 0 and the
     mean square of :func:`input_variance`.
     """
 
     def __init__(self, spec: DeepNetsSpec, unit: Unit, device: str = "cpu") -> None:
         self.spec, self.unit, self.device = spec, unit, pick_device(device)
-        if self.device.type == "cpu" and torch.get_num_threads() != 1:
-            torch.set_num_threads(1)  # more threads change the order of sums, and with it the last bits
         network = unit.what
         self.datasets = load_data(spec.dataset, spec.n_train, spec.n_test)
         train, test = self.datasets
@@ -116,11 +125,7 @@ class DeepTrial:
         not finite (-1: it did not); ``s_max`` and ``s_mean_square`` are the largest and the mean squared singular value
         of J from layer 1 to the last, for each of the first test images, at the start.
         """
-        accuracy, steps = self.records["accuracy"], self.records["steps"]
-        reached = {
-            f"steps_to_{threshold:g}": next((float(s) for s, a in zip(steps, accuracy, strict=True) if a >= threshold), math.inf)
-            for threshold in self.spec.thresholds
-        }
+        reached = {f"steps_to_{t:g}": steps_to(self.records, t) for t in self.spec.thresholds}
         out = {name: list(values) for name, values in self.records.items()}
         out |= {**reached, "diverged": self.diverged, "last_step": self.step, **self.spectrum}
         return out | {"input_variance": self.q0, "seconds_a_step": self.seconds / max(self.step, 1)}

@@ -221,9 +221,9 @@ def test_bad_arguments_are_named(change, name):
 
 def test_a_state_of_another_network_or_optimiser_is_refused():
     a, b, c = (DeepStep(network(depth=d), 4, o, rate=0.1) for d, o in ((6, "sgd"), (5, "sgd"), (6, "adam")))
-    with pytest.raises(ArgumentError, match="^state must come from a network"):
+    with pytest.raises(ArgumentError, match=r"^state must come from a network"):
         a.load_state_dict(b.state_dict())
-    with pytest.raises(ArgumentError, match="^state must be of the same optimiser"):
+    with pytest.raises(ArgumentError, match=r"^state must be of the same optimiser"):
         a.load_state_dict(c.state_dict())
 
 
