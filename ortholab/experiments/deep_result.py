@@ -137,7 +137,7 @@ def run(spec: DeepNetsSpec, *, device: str = "cpu", progress: bool = False) -> D
     """Train every unit of a specification here and now, on one thread; for the full tier use the engine.
 
     >>> spec = DeepNetsSpec(plan=[("tanh1.05-orthogonal", "sgd", [0.03])], depths=[10], max_steps=20, n_test=200)
-    >>> run(spec).steps_to(0.5, "tanh1.05-orthogonal")[0] < 20
+    >>> bool(run(spec).steps_to(0.5, "tanh1.05-orthogonal")[0] < 20)
     True
     """
     from tqdm import tqdm

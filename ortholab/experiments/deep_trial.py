@@ -50,7 +50,7 @@ def input_variance(network: Network) -> float:
 
     >>> from ortholab.experiments.deep_nets import NETWORKS
     >>> round(input_variance(NETWORKS["tanh1.05-orthogonal"]), 4), round(input_variance(NETWORKS["relu-gaussian"]), 4)
-    (0.0149, 0.5)
+    (0.0247, 0.5)
     """
     q = 1.0 if network.activation == "relu" else q_star(network.activation, network.sigma_w, network.sigma_b)
     return (q - network.sigma_b**2) / network.sigma_w**2
