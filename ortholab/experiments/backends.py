@@ -110,11 +110,7 @@ def ray(tasks: Sequence[Task], address: str | None, jobs: int, gpus: float) -> I
         _reach(address, "Ray head node")
     ours = not client.is_initialized()
     if ours:
-        local = {"num_cpus": jobs, "include_dashboard": False} if address in (None, "local") else {}
-        try:
-            client.init(address=address or "local", log_to_driver=False, logging_level="error", **local)
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-            raise RunError(f"no Ray cluster answers at {address} ({str(error).splitlines()[0]})") from None
+        _start_ray(client, address, jobs)
     try:
         have = client.cluster_resources()
         if gpus and have.get("GPU", 0) < gpus:
@@ -139,6 +135,22 @@ def ray(tasks: Sequence[Task], address: str | None, jobs: int, gpus: float) -> I
                 client.cancel(reference, force=True)
         if ours:
             client.shutdown()
+
+
+def _start_ray(client, address: str | None, jobs: int) -> None:
+    """Connect to a Ray cluster, or start one of ``jobs`` workers here: twice if need be, a busy machine can be slow."""
+    words = {"address": address or "local", "log_to_driver": False, "logging_level": "error"}
+    if words["address"] == "local":
+        words |= {"num_cpus": jobs, "include_dashboard": False, "object_store_memory": 200 * 2**20}
+    for attempt in (1, 2):
+        try:
+            client.init(**words)
+            return
+        except Exception as error:  # Ray raises bare ones too
+            client.shutdown()
+            if attempt == 2 or words["address"] != "local":
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                raise RunError(f"no Ray answers at {words['address']} ({reason})") from None
 
 
 def _cluster_failure(name: str, error: BaseException, killed: type) -> Outcome:
