@@ -53,9 +53,9 @@ def python_archive(path):
     with tarfile.open(path, "w:gz") as archive:
         for split, names in _cifar.BATCHES.items():
             images = pixels(split, _cifar.COUNT[split]).transpose(0, 3, 1, 2).reshape(-1, 3072)
-            parts = zip(np.array_split(images, len(names)), np.array_split(np.arange(len(images)) % 10, len(names)))
-            for name, (rows, labels) in zip(names, parts, strict=True):
-                _add(archive, f"cifar-10-batches-py/{name}", pickle.dumps({b"data": rows, b"labels": labels.tolist()}))
+            for name, rows in zip(names, np.array_split(np.arange(len(images)), len(names)), strict=True):
+                batch = {b"data": images[rows], b"labels": (rows % 10).tolist()}
+                _add(archive, f"cifar-10-batches-py/{name}", pickle.dumps(batch))
     return path
 
 
@@ -162,7 +162,7 @@ def test_a_jpeg_copy_that_is_not_whole_is_refused(small):
     with pytest.raises(DataError, match=r"0005\.jpg has shape \(8, 8, 3\)"):
         data.cifar10()
     victim.unlink()
-    with pytest.raises(DataError, match="must hold 2 images a class; got .*dog 1"):
+    with pytest.raises(DataError, match=r"must hold 2 images a class; got .*dog 1"):
         data.cifar10()
     victim.write_bytes(whole)
     (small / "train" / "yeti").mkdir()
