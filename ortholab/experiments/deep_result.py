@@ -133,6 +133,23 @@ class DeepNetsResult:
         return self.depths[0]
 
 
+def summarise(results: object):
+    """Return a DataFrame of stored results, a row a network, optimiser, depth and step size: the seeds side by side."""
+    import pandas
+
+    found, rows = DeepNetsResult.of(results), []
+    for key in dict.fromkeys((u.network, u.optimiser, u.depth, u.rate) for u in found.units):
+        runs = [metrics for _, metrics in found.runs(*key)]
+        row = dict(zip(("network", "optimiser", "depth", "rate"), key, strict=True))
+        row["s_max at start"] = tuple(round(float(np.mean(m["s_max"])), 2) for m in runs if "s_max" in m)
+        for name in (name for name in runs[0] if name.startswith("steps_to_")):
+            row[name.replace("_", " ")] = tuple(metrics[name] for metrics in runs)
+        row["last step"] = tuple(metrics["last_step"] for metrics in runs)
+        row["diverged at"] = tuple(metrics["diverged"] for metrics in runs)
+        rows.append(row)
+    return pandas.DataFrame(rows)
+
+
 def run(spec: DeepNetsSpec, *, device: str = "cpu", progress: bool = False) -> DeepNetsResult:
     """Train every unit of a specification here and now, on one thread; for the full tier use the engine.
 
