@@ -200,16 +200,26 @@ tiers = {
 }
 
 # The companion: steps to an accuracy against depth, isometric and Gaussian start, the best of a grid at each depth.
-_DEPTH_RATES = tuple(10 ** (-k / 4) for k in range(4, 13))
+_PAIR = ("tanh1.05-orthogonal", "tanh1.05-gaussian")
 depth_tiers = {
     "quick": DeepNetsSpec(
-        tuple((n, "sgd", _DEPTH_RATES[1::3]) for n in ("tanh1.05-orthogonal", "tanh1.05-gaussian")),
-        depths=(8, 32, 128), max_steps=120, stop_at=0.6, thresholds=(0.5, 0.6), n_test=500, per_decade=40,
+        tuple((network, "sgd", (10**-1.25, 10**-2.0)) for network in _PAIR),
+        depths=(8, 32, 128),
+        n_test=500,
+        max_steps=100,
+        stop_at=0.5,
+        per_decade=40,
         jacobian_images=0,
     ),
     "full": DeepNetsSpec(
-        tuple((n, "sgd", _DEPTH_RATES) for n in ("tanh1.05-orthogonal", "tanh1.05-gaussian")),
-        depths=(8, 16, 32, 64, 128, 256), seeds=range(5), width=200, max_steps=1000, stop_at=0.6, thresholds=(0.5, 0.6),
-        per_decade=40, jacobian_images=0,
+        tuple((network, "sgd", tuple(10 ** (-k / 4) for k in range(13))) for network in _PAIR),
+        depths=(8, 16, 32, 64, 128, 256),
+        seeds=range(5),
+        width=200,
+        max_steps=1000,
+        stop_at=0.6,
+        thresholds=(0.3, 0.4, 0.5, 0.6),
+        per_decade=40,
+        jacobian_images=0,
     ),
-}  # fmt: skip
+}
