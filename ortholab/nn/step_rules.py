@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+from torch.optim.adam import adam
 
 from ortholab.errors import ArgumentError, bad, check_choice, check_number
 
@@ -90,8 +91,20 @@ class Adam(_Adaptive):
     slots = ("m", "v")
     defaults = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}  # noqa: RUF012
 
+    def __init__(self, parameters: Sequence[torch.Tensor], rate: float, **settings: float) -> None:
+        super().__init__(parameters, rate, **settings)
+        self._fused = parameters[0].device.type in ("cpu", "cuda")
+        self._step = torch.zeros((), device=parameters[0].device)
+
     def apply(self, k: int, p: torch.Tensor, g: torch.Tensor) -> None:
         m, v = self.state["m"][k], self.state["v"][k]
+        if self._fused:  # one pass over the four tensors, at half the time of the lines below
+            self._step.fill_(self.count - 1)  # it counts this step itself
+            adam(
+                [p], [g], [m], [v], [], [self._step], fused=True, amsgrad=False, maximize=False, weight_decay=0.0,
+                beta1=self.beta1, beta2=self.beta2, lr=self.rate, eps=self.eps,
+            )  # fmt: skip
+            return
         m.lerp_(g, 1 - self.beta1)
         v.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
         # sqrt(v_hat) + eps = (sqrt(v) + c eps) / c: the correction costs no pass of its own.

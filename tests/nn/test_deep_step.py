@@ -158,6 +158,20 @@ def test_a_loss_that_is_not_finite_is_returned_and_changes_nothing():
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before.parameters(), strict=True))
 
 
+def test_adam_is_the_same_where_there_is_no_fused_kernel():
+    p = [torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) for _ in range(2)]
+    q = [tensor.clone() for tensor in p]
+    fused, plain = rule("adam", p, 0.1), rule("adam", q, 0.1)
+    plain._fused = False
+    for seed in range(8):
+        for opt, tensors in ((fused, p), (plain, q)):
+            opt.begin()
+            for k, tensor in enumerate(tensors):
+                g = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(10 * seed + k))
+                opt.apply(k, tensor, g)
+    assert all((a - b).abs().max() < 1e-13 for a, b in zip(p, q, strict=True))
+
+
 def test_settings_are_torchs():
     p = [torch.ones(2)]
     assert rule("adam", p, 0.1).beta2 == 0.999
