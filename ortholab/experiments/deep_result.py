@@ -133,6 +133,24 @@ class DeepNetsResult:
         return self.depths[0]
 
 
+def similarity(spec: DeepNetsSpec, unit: Unit, images: int = 50) -> float:
+    """Return the mean correlation of h_L between different test images at the start: near 1, they look all alike.
+
+    c(a, b) = h(a) . h(b) / (|h(a)| |h(b)|), over all pairs of the first ``images``. What s_max leaves out: a critical
+    network may carry gradients and still have forgotten which image it saw. Raises ArgumentError and DataError.
+
+    >>> spec = DeepNetsSpec([(n, "sgd", [0.1]) for n in ("tanh1.05-orthogonal", "relu-orthogonal")], n_test=50)
+    >>> [round(similarity(spec, unit), 2) for unit in spec.units]
+    [0.29, 0.97]
+    """
+    images = check_int("images", images, 2)
+    trial = start(spec, unit)
+    with torch.no_grad():
+        h = trial.model.preactivations(trial.x_test[:images])[-1].double()
+    h = torch.nn.functional.normalize(h, dim=1)
+    return float((h.sum(0).square().sum() - len(h)) / (len(h) * (len(h) - 1)))
+
+
 def summarise(results: object):
     """Return a DataFrame of stored results, a row a network, optimiser, depth and step size: the seeds side by side."""
     import pandas

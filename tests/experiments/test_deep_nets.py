@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from ortholab.errors import ArgumentError
-from ortholab.experiments import deep_nets, deep_trial, encoding
+from ortholab.experiments import deep_nets, deep_trial, encoding, engine, load
 from ortholab.experiments.deep_nets import NETWORKS, DeepNetsSpec, Unit, search, start, tiers
-from ortholab.experiments.deep_result import DeepNetsResult, run, summarise
+from ortholab.experiments.deep_result import DeepNetsResult, run, similarity, summarise
+from ortholab.experiments.registry import Experiment
 from ortholab.nn import MLP
 from ortholab.theory import mean_field
 
@@ -246,6 +247,14 @@ def test_results_take_the_best_step_size():
         result.speedup(0.3, GAUSS, ISO)
 
 
+def test_similarity_is_the_mean_correlation_of_pairs():
+    spec = small(RELU, n_test=4)
+    h = start(spec, spec.units[0]).model.preactivations(start(spec, spec.units[0]).x_test)[-1].detach().numpy()
+    c = h @ h.T / np.outer(*[np.linalg.norm(h, axis=1)] * 2)
+    pairs = [c[a, b] for a in range(4) for b in range(a)]
+    assert similarity(spec, spec.units[0]) == pytest.approx(np.mean(pairs), rel=1e-5)
+
+
 def test_the_exponent_is_a_slope_over_paired_seeds():
     result = made(iso__4__0_1=[4, 2], iso__16__0_1=[8, 4], iso__64__0_1=[16, 8], gauss__4__0_1=[4], gauss__16__0_1=[16])
     half = result.exponent(0.3, ISO)
@@ -271,6 +280,23 @@ def test_results_of_the_engine_are_taken_over():
     assert table.loc[0, "network"] == ISO
     assert table.loc[0, "steps to 0.5"] == (math.inf,)
     assert result.depths == (12,)
+
+
+def test_the_engine_runs_and_stores_it(tmp_path):
+    home = "ortholab.experiments."
+    experiment = Experiment(
+        "figure4", "Six deep networks", "deck, figure 4", home + "deep_nets:tiers", home + "deep_nets:start",
+        summarise=home + "deep_result:summarise",
+    )  # fmt: skip
+    settings = {"plan": ((ISO, "adam", (0.001,)), (RELU, "sgd", (0.01,))), "depths": (3,), "max_steps": 3, "segment": 2}
+    engine.run(experiment, settings=settings, store=tmp_path)
+    results = load(tmp_path, experiment, settings=settings)
+    spec = DeepNetsSpec(**({"n_test": 500, "stop_at": 0.8} | settings))
+    assert [same(m, finish(start(spec, unit))) for m, unit in zip(results.metrics, spec.units, strict=True)] == [
+        True
+    ] * 2
+    assert DeepNetsResult.of(results).units == spec.units
+    assert len(summarise(results)) == 2
 
 
 @pytest.mark.parametrize(
