@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from scipy.special import stdtrit
 
 from ortholab.errors import ArgumentError, bad, check_int
-from ortholab.experiments.deep_nets import DeepNetsSpec, Unit, start
+from ortholab.experiments.deep_nets import DeepNetsSpec, Unit, start, tiers
 from ortholab.experiments.deep_trial import steps_to
 
 
@@ -196,3 +196,14 @@ def _estimate(values: Sequence[float], bound: bool, back) -> Estimate:
     values, n = np.asarray(values, dtype=float), len(values)
     half = float(stdtrit(n - 1, 0.975)) * values.std(ddof=1) / n**0.5 if n > 1 else 0.0
     return Estimate(*(float(back(values.mean() + sign * half)) for sign in (0, -1, 1)), n, bound)
+
+
+def claim_speedups(seeds: tuple[int, ...] = (0, 1, 2, 3, 4), max_steps: int = 200) -> dict[str, Estimate]:
+    """Return what tries claim (C): how much later than the isometric network each ReLU network reaches accuracy .3.
+
+    The quick tier's networks and step sizes, a larger budget and more seeds. About 30 s on one core.
+    """
+    rows = [row for row in tiers["quick"].plan if row[0] == "tanh1.05-orthogonal" or row[0].startswith("relu")]
+    spec = replace(tiers["quick"], plan=rows, seeds=seeds, max_steps=max_steps, stop_at=0.3, jacobian_images=0)
+    result = run(spec)
+    return {row[0]: result.speedup(0.3, "tanh1.05-orthogonal", row[0]) for row in rows[1:]}

@@ -183,12 +183,13 @@ class DeepTrial:
         """Record this step; return whether the run is to stop here."""
         if self.step == 0 and self.spec.jacobian_images:
             self._measure_jacobian()
-        logits = self.trainer.predict(self.x_test).double()
-        test_loss = torch.nn.functional.cross_entropy(logits, self.y_test).item()
+        logits = self.trainer.predict(self.x_test).cpu().double()  # mps has no float64
+        y = self.y_test.cpu()
+        test_loss = torch.nn.functional.cross_entropy(logits, y).item()
         if not test_loss <= DIVERGED:
             self.diverged = self.step
             return True
-        accuracy = (logits.argmax(1) == self.y_test).double().mean().item()
+        accuracy = (logits.argmax(1) == y).double().mean().item()
         values = {"steps": self.step, "test_loss": test_loss, "accuracy": accuracy, "seconds": self.seconds}
         values["loss"] = sum(self.losses) / len(self.losses) if self.losses else test_loss
         for name, record in self.records.items():
@@ -199,6 +200,6 @@ class DeepTrial:
     def _measure_jacobian(self) -> None:
         if self.unit.depth < 2:
             return
-        s = singular_values(self.model, self.x_test[: self.spec.jacobian_images], 1).double()
+        s = singular_values(self.model, self.x_test[: self.spec.jacobian_images], 1).cpu().double()
         # x_1 is layer 1's output: singular_values takes the input and multiplies from layer 2 on, square factors.
         self.spectrum = {"s_max": s[:, 0].tolist(), "s_mean_square": s.square().mean(1).tolist()}
