@@ -172,12 +172,18 @@ def verify(store: StoreOption = RUNS, as_json: JsonOption = False) -> None:
 
 
 @data_app.command("get")
-def data_get(name: Annotated[str, typer.Argument(metavar="NAME", help="mnist")], as_json: JsonOption = False) -> None:
+def data_get(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="mnist or cifar10")], as_json: JsonOption = False
+) -> None:
     """Fetch a data set into the user's cache, and check every byte."""
     with _failures(as_json):
         from ortholab import data
 
-        loaders = {"mnist": lambda split: data.mnist(split, source="full", download=True, progress=not as_json)}
+        more = {"download": True, "progress": not as_json}
+        loaders = {
+            "mnist": lambda split: data.mnist(split, source="full", **more),
+            "cifar10": lambda split: data.cifar10(split, **more),
+        }
         if name not in loaders:
             raise ArgumentError(f"data set must be one of {', '.join(loaders)}; got {name!r}")
         found = [loaders[name](split) for split in ("train", "test")]

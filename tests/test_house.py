@@ -25,6 +25,8 @@ MAY_IMPORT = {
     "theory": {"errors"},
     "nn": {"errors", "theory"},
     "experiments": {"errors", "theory", "nn", "data"},
+    "progress": {"errors", "experiments"},
+    "cli": {"errors", "experiments", "data", "progress"},
 }
 # Modules that a part must not need at all.
 MUST_NOT_IMPORT = {"theory": {"torch", "matplotlib", "sympy", "IPython"}, "nn": {"matplotlib"}}

@@ -159,7 +159,7 @@ def _cluster_failure(name: str, error: BaseException, killed: type) -> Outcome:
         return Outcome(name, error=_died(DEATHS))
     if isinstance(error, ImportError):
         return Outcome(
-            name, error=f"the cluster's workers can't load it ({error}): install ortholab there too", fatal=True
+            name, error=f"the cluster's workers can't load it ({error}): install ortholab there too", fatal=RunError
         )
     return Outcome(name, error=f"{type(error).__name__}: {str(error).splitlines()[0]}", trace=str(error))
 

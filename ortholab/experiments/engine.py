@@ -244,7 +244,7 @@ class _Sweep:
     def _take(self, outcome: Outcome) -> None:
         """Store what came of a unit. What is fatal stops the run; a failed unit waits until the others are done."""
         if outcome.fatal:
-            raise StoreError(outcome.error)
+            raise outcome.fatal(outcome.error)
         if outcome.error is not None:
             self.failed.append(outcome)
             with contextlib.suppress(OSError):

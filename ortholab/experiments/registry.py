@@ -13,7 +13,7 @@ TIERS = ("quick", "full", "paper")
 
 @dataclass(frozen=True)
 class Cost:
-    """What a tier costs: its number of units, and the seconds of all of them together on one core (measured)."""
+    """What a tier costs: its number of units, and seconds on one core for all of them, from measured unit times."""
 
     units: int
     seconds: float
@@ -23,7 +23,7 @@ class Cost:
             return f"{self.units} units, {self.seconds:.0f} s"
         if self.seconds < 5400:
             return f"{self.units} units, {self.seconds / 60:.0f} min"
-        return f"{self.units} units, {self.seconds / 3600:.0f} h"
+        return f"{self.units} units, {self.seconds / 3600:,.0f} h"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ EXPERIMENTS = {
             tiers=_MODULE + "trainability:tiers",
             start=_MODULE + "trainability:start",
             data=("mnist",),
-            costs={"quick": Cost(7, 5), "full": Cost(35, 300)},
+            costs={"quick": Cost(7, 30), "full": Cost(35, 1600)},
         ),
         Experiment(
             "linear_depth",
@@ -77,7 +77,27 @@ EXPERIMENTS = {
             tiers=_MODULE + "linear_depth:tiers",
             start=_MODULE + "linear_depth:start",
             data=("mnist",),
-            costs={"quick": Cost(90, 10), "full": Cost(420, 3600)},
+            costs={"quick": Cost(90, 20), "full": Cost(420, 5400)},
+        ),
+        Experiment(
+            "deep_nets",
+            "Six networks of 200 layers: tanh and ReLU, orthogonal and Gaussian",
+            "deck, figure 4 (Pennington et al. 2017, figure 2)",
+            tiers=_MODULE + "deep_nets:tiers",
+            start=_MODULE + "deep_nets:start",
+            data=("mnist", "cifar10"),
+            summarise=_MODULE + "deep_result:summarise",
+            costs={"quick": Cost(6, 10), "full": Cost(12, 4500), "paper": Cost(72, 2.7e7)},
+        ),
+        Experiment(
+            "deep_nets_depth",
+            "Steps to an accuracy against depth: isometric and Gaussian start",
+            "the companion of figure 4",
+            tiers=_MODULE + "deep_nets:depth_tiers",
+            start=_MODULE + "deep_nets:start",
+            data=("mnist",),
+            summarise=_MODULE + "deep_result:summarise",
+            costs={"quick": Cost(18, 60), "full": Cost(540, 3 * 3600)},
         ),
     )
 }

@@ -40,10 +40,15 @@ class Results:
         return Results(self.manifest, *map(tuple, chosen))
 
     def values(self, metric: str) -> np.ndarray:
-        """Return one metric of all units as an array, units first. Raises ArgumentError."""
-        if any(metric not in found for found in self.metrics):
-            raise bad("metric", metric, "one of " + ", ".join(sorted(self.metrics[0])))
-        return np.array([found[metric] for found in self.metrics])
+        """Return one metric of all units as an array, units first (of arrays where they differ in length)."""
+        if not self.metrics or any(metric not in found for found in self.metrics):
+            raise bad("metric", metric, "one of " + ", ".join(sorted(self.metrics[0] if self.metrics else ())))
+        values = [found[metric] for found in self.metrics]
+        if len({np.shape(value) for value in values}) == 1:
+            return np.array(values)
+        ragged = np.empty(len(values), dtype=object)
+        ragged[:] = [np.asarray(value) for value in values]
+        return ragged
 
     def frame(self):
         """Return a pandas DataFrame, a row a unit: its fields, its single-valued metrics, its seconds."""

@@ -56,7 +56,8 @@ def unit_names(spec: object) -> dict[str, object]:
     names = {}
     for unit in spec.units:
         fields = describe(unit)
-        words = [re.sub(r"[^A-Za-z0-9.]+", "_", str(v)).strip("_.") for v in fields.values()]
+        texts = (f"{v:.4g}" if isinstance(v, float) else str(v) for v in fields.values())
+        words = [re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_.") for text in texts]
         name = "-".join([*filter(None, words)])[:60] + "-" + digest(fields)[:8]
         if name in names:
             raise ArgumentError(f"a specification must not hold a unit twice; got {show(unit)}")

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ortholab.errors import ArgumentError, OrtholabError, StoreError
+from ortholab.errors import ArgumentError, DataError, OrtholabError, RunError, StoreError
 from ortholab.experiments.encoding import plain
 from ortholab.experiments.manifest import data_record
 from ortholab.experiments.store import Store
@@ -49,7 +49,7 @@ class Outcome:
     segments: int = 0
     data: list = field(default_factory=list)
     error: str | None = None
-    fatal: bool = False
+    fatal: type[OrtholabError] | None = None  # the error that ends the whole run, not this unit alone
     trace: str = ""
     checkpoints: bool = True
 
@@ -90,9 +90,11 @@ def compute(task: Task, listen: Callable[[str, float, float], None] | None = Non
         with limited_threads(task.threads, restore):
             return _compute(task, start, listen)
     except Stopped:
-        return Outcome(task.name, error="stopped", fatal=True)
+        return Outcome(task.name, error="the run that asked for this unit is over", fatal=RunError)
     except StoreError as error:
-        return Outcome(task.name, error=str(error), fatal=True)
+        return Outcome(task.name, error=str(error), fatal=StoreError)
+    except DataError as error:  # no unit will find its data
+        return Outcome(task.name, error=str(error), fatal=RunError)
     except Exception as error:
         text = str(error) if isinstance(error, OrtholabError) else f"{type(error).__name__}: {error}"
         return Outcome(task.name, error=text, trace=traceback.format_exc())

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from ortholab import cli
-from ortholab.errors import ArgumentError
+from ortholab.errors import ArgumentError, DataError
 
 TOY = "toy_experiment:TOY"
 SLOW = ["--set", "nap=0.1", "--set", "segments=1000"]
@@ -95,7 +95,7 @@ def test_run_for_scripts(ortholab):
         (["run", TOY, "--backend", "slurm"], r"backend must be one of 'processes', 'dask', 'ray'; got 'slurm'"),
         (["show", TOY], r"runs/toy/quick holds no results: `ortholab run toy --tier quick` makes them"),
         (["show", "nothing"], r"experiment must be one of .*"),
-        (["data", "get", "imagenet"], r"data set must be one of mnist; got 'imagenet'"),
+        (["data", "get", "imagenet"], r"data set must be one of mnist, cifar10; got 'imagenet'"),
         (["run", TOY, "--store", "/dev/null/x"], r"/dev/null/x\S+ can't be written: Not a directory"),
     ],
 )
@@ -105,6 +105,39 @@ def test_a_mistake_gets_one_line_and_exit_code_1(ortholab, tmp_path, words, mess
     assert re.fullmatch(f"error: {message}\n", done.stderr), done.stderr
     assert done.stdout == ""
     assert not [*tmp_path.rglob("*.json")]
+
+
+def test_data_get_says_what_it_has_and_what_it_lacks(ortholab, tmp_path, monkeypatch):
+    from ortholab import data
+
+    def loader(name, fetched):
+        def load(split, **more):
+            assert more.pop("download") is True
+            fetched.append(split)
+            if name == "mnist":
+                raise DataError("train-images-idx3-ubyte.gz could not be fetched")
+            return data.digits(3)
+
+        return load
+
+    for name in ("mnist", "cifar10"):
+        monkeypatch.setattr(data, name, loader(name, fetched := []))
+        done = ortholab("data", "get", name)
+        if name == "mnist":
+            assert (done.returncode, done.stderr) == (1, "error: train-images-idx3-ubyte.gz could not be fetched\n")
+        else:
+            assert done.stdout.count(data.digits(3).sha256) == 2
+            assert fetched == ["train", "test"]
+
+
+def test_data_that_are_not_there_end_a_run_at_once(ortholab, tmp_path, monkeypatch):
+    monkeypatch.setenv("ORTHOLAB_DATA", str(tmp_path))
+    words = ["--set", "dataset=cifar10", "--set", "n_test=10", "--device", "cpu"]
+    monkeypatch.setattr("ortholab._cifar.cache_folder", lambda: tmp_path)
+    done = ortholab("run", "deep_nets", *words)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: CIFAR-10 is not on this machine")
+    assert done.stderr.count("\n") == 1
 
 
 def test_what_typer_itself_refuses_has_exit_code_2(ortholab):

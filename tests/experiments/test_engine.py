@@ -30,9 +30,10 @@ from ortholab.experiments.worker import Task, compute
 
 
 def bits(folder) -> dict[str, str]:
-    """The metrics of each unit by name, as exact text."""
+    """The metrics of each unit by name, as exact text, but for the times."""
     results = load(folder)
-    return {to_text(unit): to_text(found) for unit, found in zip(results.units, results.metrics, strict=True)}
+    kept = [{k: v for k, v in found.items() if not k.startswith("seconds")} for found in results.metrics]
+    return {to_text(unit): to_text(found) for unit, found in zip(results.units, kept, strict=True)}
 
 
 def toy(tmp_path, **more):
@@ -141,10 +142,10 @@ def test_a_worker_whose_run_is_over_stops_before_it_writes(tmp_path):
     (name, unit), sha = next(iter(unit_names(spec).items())), Plan.make(TOY).sha256
     task = Task(name, TOY.start, spec, unit, sha, str(target.folder), token="of a run that was killed")
     outcome = compute(task)
-    assert outcome.error == "stopped"
-    assert outcome.fatal
+    assert outcome.error == "the run that asked for this unit is over"
+    assert outcome.fatal is RunError
     orphan = compute(replace(task, token=None, parent=1 if os.getppid() != 1 else 2))
-    assert orphan.error == "stopped"
+    assert orphan.error == outcome.error
     assert not target.checkpoint_path(name).exists()
 
 
@@ -327,7 +328,8 @@ def test_in_worker_sets_the_threads_and_is_otherwise_the_same(tmp_path):
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))
 def test_a_registered_experiment_is_what_its_record_says(name):
     experiment = find(name)
-    tiers = importlib.import_module(experiment.tiers.split(":")[0]).tiers
+    module, attribute = experiment.tiers.split(":")
+    tiers = getattr(importlib.import_module(module), attribute)
     assert experiment.costs.keys() == tiers.keys() <= {"quick", "full", "paper"}
     for tier, spec in tiers.items():
         assert experiment.costs[tier].units == len(unit_names(spec)) == len(spec.units)
@@ -362,6 +364,27 @@ def test_trainability_through_the_engine_is_its_own_run(tmp_path):
     name, unit = next(iter(unit_names(spec := trainability.TrainabilitySpec(**settings)).items()))
     there = Task(name, "ortholab.experiments.trainability:start", spec, unit, "s", "/nowhere", device="cuda")
     assert "device must be 'cpu'" in compute(there).error
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_deep_nets_cut_after_every_segment_give_the_bits_of_one_run(tmp_path, monkeypatch, optimiser):
+    """Weights, averages of the optimiser, batches and records all go through checkpoints."""
+    monkeypatch.setattr("ortholab.experiments.worker.PROGRESS_EVERY", 0.0)
+    plan = tuple((network, optimiser, (0.01,)) for network in ("tanh1.05-orthogonal", "relu-gaussian"))
+    settings = {"plan": plan, "depths": (4,), "width": 12, "max_steps": 16, "segment": 4, "n_train": 200, "n_test": 50}
+    cuts = 0
+    while True:
+        try:
+            cut = run("deep_nets", store=tmp_path / "cut", settings=settings, listener=StopAt(1))
+            break
+        except KeyboardInterrupt:
+            cuts += 1
+    assert cuts >= 5
+    whole = run("deep_nets", store=tmp_path / "whole", settings=settings)
+    assert bits(cut.folder) == bits(whole.folder)
+    results = load(cut.folder)
+    assert {d["name"] for d in results.manifest["data"]} == {"MNIST"}
+    assert results.values("steps").shape[0] == 2
 
 
 def test_a_store_is_found_by_its_folder(tmp_path):

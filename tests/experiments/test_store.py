@@ -156,7 +156,10 @@ def test_killed_while_it_writes(tmp_path, stage, step):
 
 
 DAMAGE = {
-    "edited": (lambda path: path.write_text(path.read_text().replace('"diverged": false', '"diverged": true')), "changed after"),
+    "edited": (
+        lambda path: path.write_text(path.read_text().replace('"diverged": false', '"diverged": true')),
+        "changed after",
+    ),
     "truncated": (lambda path: path.write_bytes(path.read_bytes()[:-40]), "truncated"),
     "emptied": (lambda path: path.write_bytes(b""), "truncated"),
     "missing": (lambda path: path.unlink(), "missing"),
