@@ -139,7 +139,7 @@ def ray(tasks: Sequence[Task], address: str | None, jobs: int, gpus: float) -> I
 
 def _start_ray(client, address: str | None, jobs: int) -> None:
     """Connect to a Ray cluster, or start one of ``jobs`` workers here: twice if need be, a busy machine can be slow."""
-    words = {"address": address or "local", "log_to_driver": False, "logging_level": "error"}
+    words = {"address": (address or "local").removeprefix("tcp://"), "log_to_driver": False, "logging_level": "error"}
     if words["address"] == "local":
         words |= {"num_cpus": jobs, "include_dashboard": False, "object_store_memory": 200 * 2**20}
     for attempt in (1, 2):

@@ -97,7 +97,7 @@ EXPERIMENTS = {
             start=_MODULE + "deep_nets:start",
             data=("mnist",),
             summarise=_MODULE + "deep_result:summarise",
-            costs={"quick": Cost(12, 60), "full": Cost(540, 3 * 3600)},
+            costs={"quick": Cost(12, 60), "full": Cost(780, 4 * 3600)},
         ),
     )
 }

@@ -12,6 +12,7 @@ import sys
 import time
 import tracemalloc
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,13 +66,15 @@ class StopAt(Listener):
 def test_ctrl_c_at_any_segment_leaves_a_store_that_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr("ortholab.experiments.worker.PROGRESS_EVERY", 0.0)
     log = tmp_path / "log"
-    settings = {"log": str(log)}
+    settings = {"log": str(log), "nap": 0.01}
     whole = bits(toy(tmp_path / "whole", settings=settings).folder)
     log.unlink()
     for stop in range(7):
         with pytest.raises(KeyboardInterrupt):
             toy(tmp_path / "cut", settings=settings, listener=StopAt(stop % 4))
-    assert bits(toy(tmp_path / "cut", settings=settings).folder) == whole
+    target = toy(tmp_path / "cut", settings=settings)
+    assert bits(target.folder) == whole
+    assert min(load(target.folder).seconds) >= 5 * 0.01  # the time before each cut counts
     computed = log.read_text().split("\n")[:-1]
     assert len(computed) == len(set(computed)) == 15  # it stopped between segments: none was computed twice
 
@@ -339,6 +342,14 @@ def test_a_registered_experiment_is_what_its_record_says(name):
     trial = getattr(importlib.import_module(module), function)(spec, spec.units[0], "cpu")
     assert isinstance(trial, Trial)
     assert {d.name.lower() for d in trial.datasets} <= {d.lower() for d in experiment.data}
+
+
+def test_the_page_on_running_at_scale_has_the_costs_of_the_records():
+    root = Path(__file__).parents[2]
+    page = (root / "book/appendix/running_at_scale.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| `(\w+)` \| (\w+) \| (.*) \| (.*) \|$", page)
+    costs = {(e.name, tier): str(cost) for e in EXPERIMENTS.values() for tier, cost in e.costs.items()}
+    assert {(name, tier): f"{units} units, {time}" for name, tier, units, time in rows} == costs
 
 
 def test_linear_depth_through_the_engine_is_its_own_run(tmp_path):
