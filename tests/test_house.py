@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "nn": {"errors", "theory"},
     "experiments": {"errors", "theory", "nn", "data"},
     "progress": {"errors", "experiments"},
+    "figures": {"errors", "experiments", "plot"},
     "cli": {"errors", "experiments", "data", "progress"},
 }
 # Modules that a part must not need at all.

@@ -68,6 +68,7 @@ EXPERIMENTS = {
             tiers=_MODULE + "trainability:tiers",
             start=_MODULE + "trainability:start",
             data=("mnist",),
+            figure="ortholab.figures:trainability",
             costs={"quick": Cost(7, 30), "full": Cost(35, 1600)},
         ),
         Experiment(
@@ -77,6 +78,7 @@ EXPERIMENTS = {
             tiers=_MODULE + "linear_depth:tiers",
             start=_MODULE + "linear_depth:start",
             data=("mnist",),
+            figure="ortholab.figures:linear_depth",
             costs={"quick": Cost(90, 20), "full": Cost(420, 5400)},
         ),
         Experiment(
@@ -87,6 +89,7 @@ EXPERIMENTS = {
             start=_MODULE + "deep_nets:start",
             data=("mnist", "cifar10"),
             summarise=_MODULE + "deep_result:summarise",
+            figure="ortholab.figures:deep_nets",
             costs={"quick": Cost(6, 10), "full": Cost(12, 4500), "paper": Cost(72, 2.7e7)},
         ),
         Experiment(

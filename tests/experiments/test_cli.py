@@ -239,6 +239,34 @@ def test_the_command_is_installed_under_its_name():
     assert done.returncode == 0
 
 
+FIGURES = {
+    "linear_depth": ("epochs to the threshold", ["depths=2,4", "width=12", "max_steps=30"]),
+    "trainability": ("depth $L$", ["depths=2,3", "width=12", "steps=5", "n_train=60"]),
+    "deep_nets": ("test accuracy", ["depths=3", "width=12", "max_steps=4", "n_train=100", "n_test=20"]),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_show_writes_the_figure_with_its_provenance(ortholab, tmp_path, name):
+    label, settings = FIGURES[name]
+    words = ["--seeds", 2, *(word for setting in settings for word in ("--set", setting))]
+    assert ortholab("run", name, "--device", "cpu", *words).returncode == 0
+    done = ortholab("show", name, *words, "--figure", "figure.svg")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "figure.svg").read_text()
+    assert f"<!-- {label} -->" in text
+    assert "<!-- quick tier, specification " in text
+    done = ortholab("show", name, *words, "--figure", "figure.nothing")
+    assert done.returncode == 1
+    assert "figure figure.nothing can't be written" in done.stderr
+
+
+def test_an_experiment_without_a_figure_says_so(ortholab):
+    ortholab("run", TOY)
+    done = ortholab("show", TOY, "--figure", "figure.svg")
+    assert (done.returncode, done.stderr) == (1, "error: toy has no figure of its own: its page in the book draws it\n")
+
+
 def test_settings_are_pairs():
     assert cli._pairs(["a=1", "b = x=y"]) == {"a": "1", "b": "x=y"}
     with pytest.raises(ArgumentError):
