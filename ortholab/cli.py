@@ -147,7 +147,7 @@ def show(
             if experiment.figure is None:
                 raise ArgumentError(f"{experiment.name} has no figure of its own: its page in the book draws it")
             try:
-                load_object(experiment.figure)(results).savefig(figure)
+                load_object(experiment.figure)(results).savefig(figure, dpi=200)
             except (OSError, ValueError) as error:
                 raise ArgumentError(f"figure {figure} can't be written: {error}") from None
 

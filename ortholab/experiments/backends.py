@@ -9,6 +9,7 @@ backends: those can't be told to give up a unit, nor that a unit wants a GPU, no
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -141,6 +142,7 @@ def _start_ray(client, address: str | None, jobs: int) -> None:
     """Connect to a Ray cluster, or start one of ``jobs`` workers here: twice if need be, a busy machine can be slow."""
     words = {"address": (address or "local").removeprefix("tcp://"), "log_to_driver": False, "logging_level": "error"}
     if words["address"] == "local":
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
         words |= {"num_cpus": jobs, "include_dashboard": False, "object_store_memory": 200 * 2**20}
     for attempt in (1, 2):
         try:
