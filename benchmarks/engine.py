@@ -1,8 +1,8 @@
 """What the engine costs beside the training itself, and how busy it keeps two processes.
 
-Run: python benchmarks/engine.py      (two idle cores; about 3 minutes)
+Run: python benchmarks/engine.py      (two idle cores; about 5 minutes)
 
-The units are networks of Figure 4 with 100 layers of width 200, in two segments of 40 steps. Their own time (start,
+The units are networks of Figure 4 with 100 layers of width 200, in segments of 40 steps. Their own time (start,
 segments, metrics) is taken inside the run, so that other work on the machine meets both sides of the ratio; all the
 rest is the engine's: looking up the commit, locks, checkpoints of 16 MB put on the disk, results, manifest.
 """
@@ -74,7 +74,7 @@ def overhead(repeats: int = 5) -> None:
 
 def throughput() -> None:
     """Print what two processes gain on 8 units; the ratio of times tells something on two idle cores only."""
-    (one, _), (two, work) = (sweep(jobs, seeds=(0, 1, 2, 3)) for jobs in (1, 2))
+    (one, _), (two, work) = (sweep(jobs, seeds=(0, 1, 2, 3), max_steps=240) for jobs in (1, 2))
     load, cores = os.getloadavg()[0], os.cpu_count()
     print(f"8 units: one process {one:.0f} s, two {two:.0f} s: {one / two:.2f}x; units at work {work / two:.2f} of 2")
     print(f"(load {load:.1f} on {cores} cores{': others were at work' if load > cores + 0.5 else ''})")
