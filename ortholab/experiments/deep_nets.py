@@ -150,10 +150,10 @@ SEARCH_RATES = tuple(10 ** (-k / 2) for k in range(9))
 # The step sizes that the searches below chose, (full tier: CIFAR-10, depth 200, width 400), (quick: MNIST, depth 50).
 RATES = {
     ("tanh1.05-orthogonal", "sgd"): (1e-2, 10**-1.5),
-    ("tanh1.05-gaussian", "sgd"): (1e-2, 1e-2),
+    ("tanh1.05-gaussian", "sgd"): (10**-2.5, 1e-2),
     ("tanh2-orthogonal", "sgd"): (1e-2, 1e-2),
     ("tanh2-gaussian", "sgd"): (10**-2.5, 1e-2),
-    ("relu-orthogonal", "sgd"): (1e-3, 10**-2.5),
+    ("relu-orthogonal", "sgd"): (1e-4, 10**-2.5),
     ("relu-gaussian", "sgd"): (1e-3, 10**-1.5),
 }
 

@@ -32,7 +32,7 @@ class DeepNetsResult:
 
     Every question is asked of a network, an optimiser and a depth, at the best step size of those that were run: the
     one with the fewest steps to the threshold (geometric mean over seeds, runs cut short counted at the budget; ties:
-    the highest mean accuracy of the last four measurements; a run that diverged comes last).
+    the highest mean accuracy of the last four measurements; then the larger; a run that diverged comes last).
     """
 
     units: tuple[Unit, ...]
@@ -70,7 +70,7 @@ class DeepNetsResult:
         scores: dict[float, list] = {}
         for unit, metrics in self.runs(network, optimiser, depth):
             scores.setdefault(unit.rate, []).append(self._score(metrics, threshold))
-        return min(sorted(scores), key=lambda rate: tuple(np.mean(scores[rate], axis=0)))
+        return min(sorted(scores, reverse=True), key=lambda rate: tuple(np.mean(scores[rate], axis=0)))
 
     def steps_to(self, threshold: float, network: str, optimiser: str = "sgd", depth: int | None = None) -> np.ndarray:
         """Return the steps to a test accuracy for each seed, shape (seeds,); inf where it was not reached."""
