@@ -1,11 +1,11 @@
-"""Data sets: MNIST (5,000 images that need no network, or the full set) and the 8x8 digits."""
+"""Data sets: MNIST (5,000 images that need no network, or the full set), the 8x8 digits, and CIFAR-10."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import importlib.resources
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from ortholab import _mnist
 from ortholab.errors import ArgumentError, DataError, bad, check_array, check_choice, check_int, check_number
 
-__all__ = ["Dataset", "digits", "mnist", "standardise"]
+__all__ = ["Dataset", "cifar10", "digits", "mnist", "standardise"]
 
 DIGITS = tuple("0123456789")
 
@@ -106,6 +106,27 @@ def digits(n: int | None = None) -> Dataset:
 
     bunch = load_digits()
     return _dataset("digits", "all", "scikit-learn", bunch.images.astype(np.uint8), bunch.target, 16, n)
+
+
+def cifar10(split: str = "train", n: int | None = None, *, download: bool = False, progress: bool = True) -> Dataset:
+    """Return CIFAR-10's training (50,000) or test (10,000) images, all or the first n; images are (n, 32, 32, 3).
+
+    Looked for in the folder that the environment variable ORTHOLAB_DATA names (in its subfolders cifar10 and
+    cifar10-jpeg, then in it), then in the user's cache: the canonical archives cifar-10-binary.tar.gz and
+    cifar-10-python.tar.gz (source "canonical", checked by SHA-256), or a JPEG copy (source "JPEG copy": lossy, not
+    CIFAR-10's own bytes), a tree train/CLASS/*.jpg, test/CLASS/*.jpg or an archive cifar10-jpeg.tar.xz of one, whose
+    images are mixed by the hashes of their pixels. ``download=True`` fetches the binary archive (170 MB) when there is
+    none. Decoded once, then read from a checked copy in the cache.
+    Raises ArgumentError, and DataError (missing, truncated or corrupt file; no network). Source: Krizhevsky 2009.
+    """
+    from ortholab import _cifar
+
+    check_choice("split", split, ("train", "test"))
+    n = None if n is None else check_int("n", n, 1)
+    if not isinstance(download, bool):
+        raise bad("download", download, "True or False")
+    pixels, labels, source = _cifar.load(split, download=download, progress=progress)
+    return replace(_dataset("CIFAR-10", split, source, pixels, labels, 255, n), classes=_cifar.CLASSES)
 
 
 def standardise(images: np.ndarray, q: float = 1.0) -> np.ndarray:

@@ -28,6 +28,14 @@ class DerivationError(OrtholabError, AssertionError):
     """A step of a derivation is false (or a step that is meant to fail holds)."""
 
 
+class StoreError(OrtholabError, RuntimeError):
+    """A store of results is damaged, in use, not writable, or of another specification; nothing in it was changed."""
+
+
+class RunError(OrtholabError, RuntimeError):
+    """A sweep could not finish: a unit failed, a worker died too often, or a cluster is not there."""
+
+
 def show(value: object, limit: int = 80) -> str:
     """Shorten ``repr(value)`` for an error message."""
     text = repr(value).replace("\n", " ")

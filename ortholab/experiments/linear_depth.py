@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from scipy.special import stdtrit
 
 from ortholab import data
 from ortholab.errors import ArgumentError, bad, check_choice, check_int, check_number
+from ortholab.experiments.trial import OneSegment
 from ortholab.nn import pick_device
 from ortholab.theory import gaussian
 
@@ -401,6 +403,28 @@ def run(
     return LinearDepthResult(spec, problem, *map(column, names), time.perf_counter() - started)
 
 
+def start(spec: LinearDepthSpec, unit: Unit, device: str) -> OneSegment:
+    """Return the trial of one unit on the embedded MNIST images, for the engine; its metrics are those of an Outcome.
+
+    >>> trial = start(LinearDepthSpec(width=20), Unit("orthogonal", 2, 0), "cpu")
+    >>> trial.advance(), sorted(trial.metrics())
+    (True, ['at_edge', 'distance', 'diverged', 'error', 'step_size', 'steps'])
+    """
+    images = _images(spec.n_train)
+    problem = _problem(spec)
+    return OneSegment(lambda: asdict(run_unit(spec, unit, problem, device=torch.device(device))), datasets=(images,))
+
+
+@lru_cache(maxsize=1)
+def _images(n: int) -> data.Dataset:
+    return data.mnist("train", n, source="embedded")
+
+
+@lru_cache(maxsize=1)
+def _problem(spec: LinearDepthSpec) -> Problem:
+    return prepare(spec, _images(spec.n_train))
+
+
 def claim_ratios(seeds: tuple[int, ...] = (0, 1, 2, 3, 4), max_steps: int = 80) -> tuple[Ratio, Ratio]:
     """Return the two ratios that try claim (B): orthogonal max/min of steps over depths 2 to 100, Gaussian n = 32 to 4.
 
@@ -432,3 +456,6 @@ def _bar(units, progress: bool):
     from tqdm import tqdm
 
     return tqdm(units, disable=not progress, desc="linear depth", unit="run")
+
+
+tiers = {"quick": LinearDepthSpec(), "full": full()}

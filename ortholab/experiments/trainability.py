@@ -10,12 +10,14 @@ import contextlib
 import math
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 
 from ortholab import data
 from ortholab.errors import ArgumentError, bad, check_choice, check_int, check_number
+from ortholab.experiments.trial import OneSegment
 from ortholab.nn import gaussian_, haar, torch_activation
 
 
@@ -59,6 +61,19 @@ class TrainabilitySpec:
             raise bad("batch", self.batch, f"at most n_train = {self.n_train}")
         check_choice("weights", self.weights, ("gaussian", "orthogonal"))
         torch_activation(self.activation)
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The separate pieces of work: a depth and a seed, with all sigma_w side by side."""
+        return tuple(Unit(depth, seed) for depth in self.depths for seed in self.seeds)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One depth and seed: the piece of work that the engine runs, stores and resumes on its own."""
+
+    depth: int
+    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +135,30 @@ def run(spec: TrainabilitySpec, dataset: data.Dataset | None = None, progress: b
                 bar.update(depth)
     seconds = time.perf_counter() - started
     return TrainabilityResult(spec, accuracy, loss, np.isinf(loss), dataset.source, dataset.sha256, seconds)
+
+
+def start(spec: TrainabilitySpec, unit: Unit, device: str) -> OneSegment:
+    """Return the trial of one unit on the embedded MNIST images, for the engine. It runs on the CPU only.
+
+    The metrics are arrays over sigma_w: accuracy, loss, diverged. Raises ArgumentError.
+    """
+    if torch.device(device).type != "cpu":
+        raise bad("device", device, "'cpu': trainability has no other")
+    images = _images(spec.n_train)
+    x, y = torch.as_tensor(data.standardise(images.flat)), torch.as_tensor(images.labels)
+
+    def compute() -> dict:
+        stack = _Stack(spec, unit.depth, unit.seed, x.shape[1], len(images.classes))
+        stack.train(x, y)
+        accuracy, loss = stack.evaluate(x, y)
+        return {"sigma_w": np.array(spec.sigma_w), "accuracy": accuracy, "loss": loss, "diverged": np.isinf(loss)}
+
+    return OneSegment(compute, datasets=(images,))
+
+
+@lru_cache(maxsize=1)
+def _images(n: int) -> data.Dataset:
+    return data.mnist("train", n, source="embedded")
 
 
 class _Stack:
@@ -221,3 +260,9 @@ def _bar(spec: TrainabilitySpec, progress: bool):
     from tqdm import tqdm
 
     return tqdm(total=sum(spec.depths) * len(spec.seeds), disable=not progress, desc="trainability", unit="layer")
+
+
+tiers = {
+    "quick": TrainabilitySpec(),
+    "full": TrainabilitySpec(width=200, steps=600, n_train=4000, seeds=range(5)),
+}

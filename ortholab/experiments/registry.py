@@ -1,0 +1,120 @@
+"""What can be run: a record for each experiment, which loads nothing heavy until it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ortholab.errors import ArgumentError, bad
+from ortholab.experiments.worker import load_object
+
+TIERS = ("quick", "full", "paper")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a tier costs: its number of units, and seconds on one core for all of them, from measured unit times."""
+
+    units: int
+    seconds: float
+
+    def __str__(self) -> str:
+        if self.seconds < 90:
+            return f"{self.units} units, {self.seconds:.0f} s"
+        if self.seconds < 5400:
+            return f"{self.units} units, {self.seconds / 60:.0f} min"
+        return f"{self.units} units, {self.seconds / 3600:,.0f} h"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment. ``tiers``, ``start``, ``summarise`` and ``figure`` are dotted names, ``module:attribute``.
+
+    ``tiers`` names a dict from tier to specification, ``start`` a function (spec, unit, device) -> Trial,
+    ``summarise`` one from Results to a pandas DataFrame and ``figure`` one from Results to a matplotlib Figure.
+    ``shows`` says which figure of the deck it is for; ``costs`` what each tier takes.
+
+    >>> find("linear_depth").title
+    'Learning time of deep linear networks against depth'
+    """
+
+    name: str
+    title: str
+    shows: str
+    tiers: str
+    start: str
+    data: tuple[str, ...] = ()
+    summarise: str | None = None
+    figure: str | None = None
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+
+    def spec(self, tier: str) -> object:
+        """Return the specification of a tier. Raises ArgumentError."""
+        tiers = load_object(self.tiers)
+        if tier not in tiers:
+            raise bad("tier", tier, f"one of {', '.join(map(repr, tiers))} for {self.name}")
+        return tiers[tier]
+
+
+_MODULE = "ortholab.experiments."
+
+EXPERIMENTS = {
+    e.name: e
+    for e in (
+        Experiment(
+            "trainability",
+            "Which depths train: accuracy over depth and sigma_w",
+            "deck, section I (Schoenholz et al. 2017, figure 5)",
+            tiers=_MODULE + "trainability:tiers",
+            start=_MODULE + "trainability:start",
+            data=("mnist",),
+            figure="ortholab.figures:trainability",
+            costs={"quick": Cost(7, 30), "full": Cost(35, 1600)},
+        ),
+        Experiment(
+            "linear_depth",
+            "Learning time of deep linear networks against depth",
+            "deck, figure 3 A (Saxe et al. 2014, figure 6)",
+            tiers=_MODULE + "linear_depth:tiers",
+            start=_MODULE + "linear_depth:start",
+            data=("mnist",),
+            figure="ortholab.figures:linear_depth",
+            costs={"quick": Cost(90, 20), "full": Cost(420, 5400)},
+        ),
+        Experiment(
+            "deep_nets",
+            "Six networks of 200 layers: tanh and ReLU, orthogonal and Gaussian",
+            "deck, figure 4 (Pennington et al. 2017, figure 2)",
+            tiers=_MODULE + "deep_nets:tiers",
+            start=_MODULE + "deep_nets:start",
+            data=("mnist", "cifar10"),
+            summarise=_MODULE + "deep_result:summarise",
+            figure="ortholab.figures:deep_nets",
+            costs={"quick": Cost(6, 10), "full": Cost(20, 8400), "paper": Cost(72, 2.7e7)},
+        ),
+        Experiment(
+            "deep_nets_depth",
+            "Steps to an accuracy against depth: isometric and Gaussian start",
+            "the companion of figure 4",
+            tiers=_MODULE + "deep_nets:depth_tiers",
+            start=_MODULE + "deep_nets:start",
+            data=("mnist",),
+            summarise=_MODULE + "deep_result:summarise",
+            costs={"quick": Cost(12, 60), "full": Cost(780, 4 * 3600)},
+        ),
+    )
+}
+
+
+def find(name: str | Experiment) -> Experiment:
+    """Return the experiment of that name; ``module:ATTRIBUTE`` names one from elsewhere. Raises ArgumentError."""
+    if isinstance(name, Experiment):
+        return name
+    if name in EXPERIMENTS:
+        return EXPERIMENTS[name]
+    if ":" in str(name):
+        found = load_object(name)
+        if isinstance(found, Experiment):
+            return found
+        raise bad("experiment", name, "the name of an Experiment")
+    raise ArgumentError(f"experiment must be one of {', '.join(EXPERIMENTS)}, or module:ATTRIBUTE; got {name!r}")
