@@ -167,12 +167,13 @@ class _Sweep:
                     f"the whole folder away"
                 )
         missing = [name for name in self.units if name not in self.manifest["units"]]
+        if missing:
+            self._open_run(how)  # before anything is said of the run: who hears of it finds its manifest
         self.listener.begin(self.store, len(self.units), len(self.units) - len(missing))
         if not missing:
             if not self.manifest["complete"]:
                 self._finish(0.0)
             return
-        self._open_run(how)
         begun = time.monotonic()
         tasks = [self._task(name, how["backend"], token) for name in missing]
         outcomes = self._outcomes(how, tasks, address, gpus)
