@@ -79,7 +79,7 @@ def test_ctrl_c_at_any_segment_leaves_a_store_that_goes_on(tmp_path, monkeypatch
     assert len(computed) == len(set(computed)) == 15  # it stopped between segments: none was computed twice
 
 
-KILL_SETTINGS = ["--set", "segments=40", "--set", "size=20000", "--set", "nap=0.04"]  # five seconds of work, two and a half of them between kills
+KILL_SETTINGS = ["--set", "segments=40", "--set", "size=20000", "--set", "nap=0.04"]  # 5 s, of which kills leave half
 
 
 def test_killed_at_twenty_random_moments(tmp_path):
