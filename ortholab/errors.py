@@ -90,6 +90,24 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     return value
 
 
+def check_grid(name: str, values: object, check) -> tuple:
+    """Return ``values`` as a tuple, each passed through ``check(name, value)``; at least one, none twice.
+
+    >>> check_grid("depths", [4, 8], check_int)
+    (4, 8)
+    """
+    try:
+        listed = () if isinstance(values, str) else tuple(values)
+    except TypeError:
+        listed = ()
+    if not listed:
+        raise bad(name, values, "a sequence of at least one value")
+    checked = tuple(check(f"{name}[{i}]", v) for i, v in enumerate(listed))
+    if len(set(checked)) < len(checked):
+        raise ArgumentError(f"{name} must not hold a value twice; got {listed}")
+    return checked
+
+
 def check_array(
     name: str,
     value: object,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ortholab.errors import ArgumentError, bad, check_choice, check_int, check_number
+from ortholab.errors import bad, check_choice, check_grid, check_int, check_number
 from ortholab.experiments.deep_trial import DeepTrial
 from ortholab.nn.step_rules import RULES
 
@@ -86,10 +86,10 @@ class DeepNetsSpec:
         def tidy(name, value):
             object.__setattr__(self, name, value)
 
-        tidy("plan", _grid("plan", self.plan, _row))
-        tidy("depths", _grid("depths", self.depths, lambda name, v: check_int(name, v, 1)))
-        tidy("seeds", _grid("seeds", self.seeds, check_int))
-        tidy("thresholds", _grid("thresholds", self.thresholds, lambda k, v: check_number(k, v, low=0, high=1)))
+        tidy("plan", check_grid("plan", self.plan, _row))
+        tidy("depths", check_grid("depths", self.depths, lambda name, v: check_int(name, v, 1)))
+        tidy("seeds", check_grid("seeds", self.seeds, check_int))
+        tidy("thresholds", check_grid("thresholds", self.thresholds, lambda k, v: check_number(k, v, low=0, high=1)))
         for name in ("width", "batch", "n_test", "max_steps", "per_decade", "segment"):
             tidy(name, check_int(name, getattr(self, name), 1))
         tidy("jacobian_images", check_int("jacobian_images", self.jacobian_images))
@@ -132,16 +132,7 @@ def _row(name: str, row: object) -> tuple[str, str, tuple[float, ...]]:
     network = check_choice(f"{name}[0]", row[0], tuple(NETWORKS))
     optimiser = check_choice(f"{name}[1]", row[1], OPTIMISERS)
     rates = row[2] if np.iterable(row[2]) else (row[2],)
-    return network, optimiser, _grid(f"{name}[2]", rates, lambda k, v: check_number(k, v, low=0, open_low=True))
-
-
-def _grid(name, values, check):
-    if isinstance(values, str) or not np.iterable(values) or len(values := tuple(values)) == 0:
-        raise bad(name, values, "a sequence of at least one value")
-    checked = tuple(check(f"{name}[{i}]", v) for i, v in enumerate(values))
-    if len(set(checked)) < len(checked):
-        raise ArgumentError(f"{name} must not hold a value twice; got {values}")
-    return checked
+    return network, optimiser, check_grid(f"{name}[2]", rates, lambda k, v: check_number(k, v, low=0, open_low=True))
 
 
 SEARCH_SEED = 100

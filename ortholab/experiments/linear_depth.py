@@ -17,7 +17,7 @@ import torch
 from scipy.special import stdtrit
 
 from ortholab import data
-from ortholab.errors import ArgumentError, bad, check_choice, check_int, check_number
+from ortholab.errors import ArgumentError, bad, check_choice, check_grid, check_int, check_number
 from ortholab.experiments.trial import OneSegment
 from ortholab.nn import pick_device
 from ortholab.theory import gaussian
@@ -59,10 +59,13 @@ class LinearDepthSpec:
         def tidy(name, value):
             object.__setattr__(self, name, value)
 
-        tidy("depths", _grid("depths", self.depths, lambda name, v: check_int(name, v, 1)))
-        tidy("starts", _grid("starts", self.starts, lambda name, v: check_choice(name, v, STARTS)))
-        tidy("seeds", _grid("seeds", self.seeds, check_int))
-        tidy("rates", tuple(sorted(_grid("rates", self.rates, lambda k, v: check_number(k, v, low=0, open_low=True)))))
+        tidy("depths", check_grid("depths", self.depths, lambda name, v: check_int(name, v, 1)))
+        tidy("starts", check_grid("starts", self.starts, lambda name, v: check_choice(name, v, STARTS)))
+        tidy("seeds", check_grid("seeds", self.seeds, check_int))
+        tidy(
+            "rates",
+            tuple(sorted(check_grid("rates", self.rates, lambda k, v: check_number(k, v, low=0, open_low=True)))),
+        )
         tidy("threshold", check_number("threshold", self.threshold, low=0, high=1, open_low=True, open_high=True))
         tidy("pretrain_rate", check_number("pretrain_rate", self.pretrain_rate, low=0, open_low=True))
         for name in ("max_steps", "n_train"):
@@ -441,15 +444,6 @@ def _interval(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mean, n = logs.mean(axis=-1), logs.shape[-1]
     half = stdtrit(n - 1, 0.975) * logs.std(axis=-1, ddof=1) / n**0.5 if n > 1 else 0.0
     return np.exp(mean), np.exp(mean - half), np.exp(mean + half)
-
-
-def _grid(name, values, check):
-    if isinstance(values, str) or not np.iterable(values) or len(values := tuple(values)) == 0:
-        raise bad(name, values, "a sequence of at least one value")
-    checked = tuple(check(f"{name}[{i}]", v) for i, v in enumerate(values))
-    if len(set(checked)) < len(checked):
-        raise ArgumentError(f"{name} must not hold a value twice; got {values}")
-    return checked
 
 
 def _bar(units, progress: bool):

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ortholab import data
-from ortholab.errors import ArgumentError, bad, check_choice, check_int, check_number
+from ortholab.errors import bad, check_choice, check_grid, check_int, check_number
 from ortholab.experiments.trial import OneSegment
 from ortholab.nn import gaussian_, haar, torch_activation
 
@@ -50,9 +50,11 @@ class TrainabilitySpec:
         def tidy(name, value):
             object.__setattr__(self, name, value)
 
-        tidy("depths", _grid("depths", self.depths, lambda name, v: check_int(name, v, 1)))
-        tidy("sigma_w", _grid("sigma_w", self.sigma_w, lambda name, v: check_number(name, v, low=0, open_low=True)))
-        tidy("seeds", _grid("seeds", self.seeds, check_int))
+        tidy("depths", check_grid("depths", self.depths, lambda name, v: check_int(name, v, 1)))
+        tidy(
+            "sigma_w", check_grid("sigma_w", self.sigma_w, lambda name, v: check_number(name, v, low=0, open_low=True))
+        )
+        tidy("seeds", check_grid("seeds", self.seeds, check_int))
         tidy("sigma_b", check_number("sigma_b", self.sigma_b, low=0))
         tidy("learning_rate", check_number("learning_rate", self.learning_rate, low=0, open_low=True))
         for name in ("width", "steps", "batch", "n_train"):
@@ -224,15 +226,6 @@ def _draw(weights: str, n_in: int, n_out: int, generator: torch.Generator) -> to
     if weights == "gaussian" or n_in != n_out:  # the first and last layers are rectangular: Gaussian in both cases
         return gaussian_(torch.empty(n_out, n_in), 1.0, generator).T.contiguous()
     return haar(n_in, generator=generator)
-
-
-def _grid(name, values, check):
-    if isinstance(values, str) or not np.iterable(values) or len(values := tuple(values)) == 0:
-        raise bad(name, values, "a sequence of at least one value")
-    checked = tuple(check(f"{name}[{i}]", v) for i, v in enumerate(values))
-    if len(set(checked)) < len(checked):
-        raise ArgumentError(f"{name} must not hold a value twice; got {values}")
-    return checked
 
 
 def _crossing(accuracy: np.ndarray, depths: np.ndarray, threshold: float) -> float:
