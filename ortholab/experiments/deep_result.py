@@ -94,7 +94,7 @@ class DeepNetsResult:
     def s_max(self, network: str, depth: int | None = None) -> np.ndarray:
         """Return the largest singular value of J at the start, mean over the test images looked at, for each seed."""
         optimiser = next((u.optimiser for u in self.units if u.network == network), "sgd")
-        first = {unit.seed: np.mean(metrics["s_max"]) for unit, metrics in self.runs(network, optimiser, depth)}
+        first = {unit.seed: np.mean(metrics["s_max"][0]) for unit, metrics in self.runs(network, optimiser, depth)}
         return np.array(list(first.values()))
 
     def speedup(
@@ -159,7 +159,7 @@ def summarise(results: object):
     for key in dict.fromkeys((u.network, u.optimiser, u.depth, u.rate) for u in found.units):
         runs = [metrics for _, metrics in found.runs(*key)]
         row = dict(zip(("network", "optimiser", "depth", "rate"), key, strict=True))
-        row["s_max at start"] = tuple(round(float(np.mean(m["s_max"])), 2) for m in runs if "s_max" in m)
+        row["s_max at start"] = tuple(round(float(np.mean(m["s_max"][0])), 2) for m in runs if "s_max" in m)
         for name in (name for name in runs[0] if name.startswith("steps_to_")):
             row[name.replace("_", " ")] = tuple(metrics[name] for metrics in runs)
         row["last step"] = tuple(metrics["last_step"] for metrics in runs)

@@ -12,7 +12,8 @@ import torch
 
 from ortholab import data
 from ortholab.errors import bad
-from ortholab.nn import MLP, pick_device, singular_values
+from ortholab.experiments.deep_spectra import spectra, watched_layers
+from ortholab.nn import MLP, pick_device
 from ortholab.nn.deep_step import DeepStep
 from ortholab.theory.mean_field import q_star
 
@@ -90,13 +91,17 @@ class DeepTrial:
         self.rng = np.random.default_rng([unit.seed, 1])
         self.order, self.at = np.empty(0, dtype=np.int64), 0
         self.x_test, self.y_test = self._inputs(test, np.arange(len(test)))
-        self.schedule = set(record_steps(spec.max_steps, spec.per_decade))
+        every = spec.spectra_per_decade
+        self.looks = set(record_steps(spec.max_steps, every)) if every else {0}
+        if not spec.jacobian_images or unit.depth < 2:
+            self.looks = set()
+        self.schedule = set(record_steps(spec.max_steps, spec.per_decade)) | self.looks
         self.step, self.finished, self.diverged = 0, False, -1
         self.losses: list[float] = []
         self.seconds = 0.0
         names = ("steps", "loss", "test_loss", "accuracy", "gradient_norm", "gradient_first", "gradient_last")
         self.records: dict[str, list] = {name: [] for name in (*names, "seconds")}
-        self.spectrum: dict[str, list] = {}
+        self.spectra: dict[str, list] = {"spectra_steps": []}
 
     def advance(self) -> bool:
         """Train one segment; return True when the run is over (budget, accuracy ``stop_at``, or divergence)."""
@@ -116,18 +121,21 @@ class DeepTrial:
         return (self.spec.max_steps if self.finished else self.step), self.spec.max_steps
 
     def metrics(self) -> dict:
-        """Return the curves at log-spaced steps, ``steps_to_0.3`` and its like, and the start's spectrum.
+        """Return the curves at log-spaced steps, ``steps_to_0.3`` and its like, and the spectra.
 
         ``steps_to_`` a threshold is the first measured step with at least that test accuracy, inf if there was none.
         ``loss`` is the mean over the batches since the last record (at step 0 it is the test loss); ``gradient_norm``
         is that of all weights on the batch that follows, first and last are those of the first and the last layer
         below the readout (NaN for the last record); ``diverged`` is the step at which the loss went beyond 1e4 or was
-        not finite (-1: it did not); ``s_max`` and ``s_mean_square`` are the largest and the mean squared singular value
-        of J from layer 1 to the last, for each of the first test images, at the start.
+        not finite (-1: it did not). At each of ``spectra_steps``: what
+        :func:`~ortholab.experiments.deep_spectra.spectra` finds at the first test images, and ``weight_layers``, the
+        layers that it looks at.
         """
         reached = {f"steps_to_{t:g}": steps_to(self.records, t) for t in self.spec.thresholds}
         out = {name: list(values) for name, values in self.records.items()}
-        out |= {**reached, "diverged": self.diverged, "last_step": self.step, **self.spectrum}
+        out |= {**reached, "diverged": self.diverged, "last_step": self.step}
+        if self.looks:
+            out |= {**self.spectra, "weight_layers": list(watched_layers(self.unit.depth))}
         return out | {"input_variance": self.q0, "seconds_a_step": self.seconds / max(self.step, 1)}
 
     def state_dict(self) -> dict:
@@ -136,7 +144,8 @@ class DeepTrial:
             "trainer": self.trainer.state_dict(), "rng": self.rng.bit_generator.state, "order": self.order,
             "at": self.at, "step": self.step, "finished": self.finished, "diverged": self.diverged,
             "losses": list(self.losses), "seconds": self.seconds,
-            "records": {name: list(values) for name, values in self.records.items()}, "spectrum": self.spectrum,
+            "records": {name: list(values) for name, values in self.records.items()},
+            "spectra": {name: list(values) for name, values in self.spectra.items()},
         }  # fmt: skip
 
     def load_state_dict(self, state: dict) -> None:
@@ -147,7 +156,7 @@ class DeepTrial:
             setattr(self, name, state[name])
         self.order, self.losses = np.asarray(state["order"]), list(state["losses"])
         self.records = {name: list(state["records"][name]) for name in self.records}
-        self.spectrum = dict(state["spectrum"])
+        self.spectra = {name: list(values) for name, values in state["spectra"].items()}
 
     def _inputs(self, dataset: data.Dataset, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         x = data.standardise(dataset.flat[rows], q=self.q0)
@@ -181,8 +190,8 @@ class DeepTrial:
 
     def _measure(self) -> bool:
         """Record this step; return whether the run is to stop here."""
-        if self.step == 0 and self.spec.jacobian_images:
-            self._measure_jacobian()
+        if self.step in self.looks:
+            self._look()
         logits = self.trainer.predict(self.x_test).cpu().double()  # mps has no float64
         y = self.y_test.cpu()
         test_loss = torch.nn.functional.cross_entropy(logits, y).item()
@@ -197,9 +206,8 @@ class DeepTrial:
         self.losses = []
         return self.spec.stop_at is not None and accuracy >= self.spec.stop_at
 
-    def _measure_jacobian(self) -> None:
-        if self.unit.depth < 2:
-            return
-        s = singular_values(self.model, self.x_test[: self.spec.jacobian_images], 1).cpu().double()
-        # x_1 is layer 1's output: singular_values takes the input and multiplies from layer 2 on, square factors.
-        self.spectrum = {"s_max": s[:, 0].tolist(), "s_mean_square": s.square().mean(1).tolist()}
+    def _look(self) -> None:
+        found = spectra(self.model, self.x_test[: self.spec.jacobian_images], self.unit.what.sigma_w)
+        self.spectra["spectra_steps"].append(self.step)
+        for name, value in found.items():
+            self.spectra.setdefault(name, []).append(value)

@@ -93,6 +93,16 @@ EXPERIMENTS = {
             costs={"quick": Cost(6, 10), "full": Cost(20, 8400), "paper": Cost(72, 2.7e7)},
         ),
         Experiment(
+            "deep_nets_search",
+            "The search for the step sizes of the six networks of 200 layers",
+            "deck, figure 4: what its full tier stands on",
+            tiers=_MODULE + "deep_nets:search_tiers",
+            start=_MODULE + "deep_nets:start",
+            data=("mnist", "cifar10"),
+            summarise=_MODULE + "deep_result:summarise",
+            costs={"quick": Cost(54, 80), "full": Cost(36, 2100)},
+        ),
+        Experiment(
             "deep_nets_depth",
             "Steps to an accuracy against depth: isometric and Gaussian start",
             "the companion of figure 4",
@@ -100,7 +110,7 @@ EXPERIMENTS = {
             start=_MODULE + "deep_nets:start",
             data=("mnist",),
             summarise=_MODULE + "deep_result:summarise",
-            costs={"quick": Cost(12, 60), "full": Cost(780, 4 * 3600)},
+            costs={"quick": Cost(12, 60), "full": Cost(252, 1800)},
         ),
     )
 }

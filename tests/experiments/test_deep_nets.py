@@ -8,10 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 
 from ortholab.errors import ArgumentError
-from ortholab.experiments import deep_nets, deep_trial, encoding, engine, load
+from ortholab.experiments import deep_nets, deep_spectra, deep_trial, encoding, engine, load
 from ortholab.experiments.deep_nets import NETWORKS, DeepNetsSpec, Unit, search, start, tiers
 from ortholab.experiments.deep_result import DeepNetsResult, run, similarity, summarise
 from ortholab.experiments.registry import Experiment
@@ -159,15 +160,41 @@ def test_it_stops_at_the_accuracy_asked_for():
     assert same(trial.metrics(), metrics)
 
 
-def test_the_spectrum_at_the_start_is_that_of_the_square_layers():
-    spec = small(depths=(5,), jacobian_images=3)
-    trial = start(spec, spec.units[0])
-    metrics = finish(start(spec, spec.units[0]))
-    J = torch.func.vmap(torch.func.jacrev(lambda x: _above_layer_one(trial.model, x)))
-    x1 = torch.tanh(trial.model.layers[0](trial.x_test[:3]))
-    s = torch.linalg.svdvals(J(x1))
-    assert metrics["s_max"] == pytest.approx(s[:, 0].tolist(), rel=1e-4)
-    assert metrics["s_mean_square"] == pytest.approx(s.square().mean(1).tolist(), rel=1e-4)
+def test_spectra_are_those_of_the_network_at_their_steps():
+    """J of the square layers by autograd, the weights' distance to O(n) by the polar factor, before and after."""
+    spec = small("tanh2-orthogonal", depths=(5,), jacobian_images=3, spectra_per_decade=2, rate=0.3)
+    metrics, unit = finish(start(spec, spec.units[0])), spec.units[0]
+    assert metrics["spectra_steps"] == [0, 1, 3, 10, 30]
+    assert metrics["weight_layers"] == [2, 3, 5]
+    for row, steps in ((0, 0), (-1, 30)):
+        trial = start(spec, unit)
+        for _ in range(steps):
+            trial.trainer.step(*trial._next_batch())
+        J = torch.func.vmap(torch.func.jacrev(lambda x, model=trial.model: _above_layer_one(model, x)))
+        s = torch.linalg.svdvals(J(torch.tanh(trial.model.layers[0](trial.x_test[:3])))).detach()
+        assert metrics["s_max"][row] == pytest.approx(s[:, 0].tolist(), rel=1e-4)
+        assert metrics["s_mean_square"][row] == pytest.approx(s.square().mean(1).tolist(), rel=1e-4)
+        at = deep_spectra.QUANTILES
+        assert metrics["jacobian_quantiles"][row] == pytest.approx(np.quantile(s.numpy(), at), rel=1e-3, abs=1e-6)
+        for k, layer in enumerate(metrics["weight_layers"]):
+            W = trial.model.layers[layer - 1].weight.detach().double().numpy() / 2**0.5
+            distance = np.linalg.norm(W - scipy.linalg.polar(W)[0])
+            assert metrics["stiefel_distance"][row][k] == pytest.approx(distance, rel=1e-3, abs=1e-5)
+            quantiles = np.quantile(np.linalg.svd(W, compute_uv=False), at)
+            assert metrics["weight_quantiles"][row][k] == pytest.approx(quantiles, rel=1e-4)
+    assert min(metrics["stiefel_distance"][-1]) > 100 * max(metrics["stiefel_distance"][0])
+
+
+def test_spectra_cost_nothing_where_nobody_looks_and_survive_an_overflow():
+    assert "s_max" not in finish(start(small(jacobian_images=0), small().units[0]))
+    spec = small(depths=(1,))
+    assert "s_max" not in finish(start(spec, spec.units[0]))
+    trial = start(small("relu-gaussian"), small("relu-gaussian").units[0])
+    for layer in trial.model.layers:
+        layer.weight.data.mul_(1e5)
+    found = deep_spectra.spectra(trial.model, trial.x_test[:2], 1.0)
+    assert np.isnan(found["s_max"]).all()
+    assert np.isfinite(found["stiefel_distance"]).all()
 
 
 def _above_layer_one(model: MLP, x):
@@ -224,7 +251,7 @@ def made(**steps_of_seed):
                     "test_loss": [2.3, 2.0],
                     "loss": [2.3, 2.0],
                     "diverged": -1,
-                    "s_max": [2.0, 4.0],
+                    "s_max": [[2.0, 4.0], [9.0, 9.0]],
                 }
             )
     return DeepNetsResult(tuple(units), tuple(metrics), 100)
@@ -319,6 +346,7 @@ def test_the_engine_runs_and_stores_it(tmp_path):
         ({"dataset": "imagenet"}, "dataset"),
         ({"n_train": 0}, "n_train"),
         ({"jacobian_images": -1}, "jacobian_images"),
+        ({"spectra_per_decade": -1}, "spectra_per_decade"),
     ],
 )
 def test_bad_specifications_are_named(change, name):
