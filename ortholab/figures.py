@@ -9,8 +9,10 @@ import numpy as np
 from ortholab import plot
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ortholab.experiments.deep_result import DeepNetsResult
     from ortholab.experiments.results import Results
 
 
@@ -56,22 +58,65 @@ def trainability(results: Results) -> Figure:
 _HUES = {"tanh1.05-orthogonal": "orthogonal", "tanh1.05-gaussian": "gaussian", "relu": "relu", "tanh2": "extra"}
 
 
+def network_line(network: str) -> dict[str, str]:
+    """Return colour (by name) and line style of a network of Figure 4; dashed is Gaussian.
+
+    >>> network_line("relu-gaussian")
+    {'color': 'relu', 'linestyle': '--'}
+    """
+    hue = next(hue for name, hue in _HUES.items() if network.startswith(name))
+    return {"color": hue, "linestyle": "--" if network.endswith("gaussian") else "-"}
+
+
+def learning_curves(ax: Axes, result: DeepNetsResult, threshold: float, optimiser: str = "sgd", name: str = "accuracy"):
+    """Draw a metric against steps, a line a seed, each network at its best step size; step 0 stands at 1/2."""
+    for network in dict.fromkeys(unit.network for unit in result.units if unit.optimiser == optimiser):
+        steps, values = result.curve(threshold, network, optimiser, name=name)
+        for row in values:
+            known = np.isfinite(row)
+            x = np.maximum(steps[known], 0.5)
+            plot.theory(ax, x, row[known], lw=1.3, **network_line(network))
+    ax.set(xscale="log", xlabel="steps")
+
+
 def deep_nets(results: Results) -> Figure:
-    """Draw test accuracy against steps, a line a run; a panel for each optimiser. Dashed: Gaussian tanh 2 and ReLU."""
-    optimisers = list(dict.fromkeys(unit["optimiser"] for unit in results.units))
+    """Draw test accuracy against steps, each network at its best step size; a panel for each optimiser."""
+    from ortholab.experiments.deep_result import DeepNetsResult
+
+    found, threshold = DeepNetsResult.of(results), min(0.3, results.manifest["specification"]["stop_at"] or 1)
+    optimisers = list(dict.fromkeys(unit.optimiser for unit in found.units))
     columns = min(2, len(optimisers))
-    fig, axes = plot.subplots(
-        -(-len(optimisers) // columns), columns, height=None if columns > 1 else 3.8, squeeze=False
-    )
+    rows = -(-len(optimisers) // columns)
+    fig, axes = plot.subplots(rows, columns, height=None if columns > 1 else 3.8, squeeze=False)
     for optimiser, ax in zip(optimisers, axes.ravel(), strict=False):
-        chosen, named = results.where(optimiser=optimiser), set()
-        for unit, found in zip(chosen.units, chosen.metrics, strict=True):
-            network, label = unit["network"], None
-            hue = next(hue for name, hue in _HUES.items() if network.startswith(name))
-            line = {"linestyle": "--" if network.endswith("gaussian") and network not in _HUES else "-"}
-            if network not in named:
-                named.add(network)
-                label = network
-            plot.theory(ax, np.maximum(found["steps"], 1), found["accuracy"], color=hue, label=label, **line)
-        ax.set(xscale="log", xlabel="steps", ylabel="test accuracy", title=optimiser)
+        learning_curves(ax, found, threshold, optimiser)
+        ax.set(ylabel="test accuracy", title=optimiser)
+        for network in dict.fromkeys(unit.network for unit in found.units if unit.optimiser == optimiser):
+            steps, values = found.curve(threshold, network, optimiser)
+            end = np.flatnonzero(np.isfinite(values[0]))[-1]
+            plot.direct_label(ax, steps[end], values[0][end], network, network_line(network)["color"])
     return _captioned(fig, results)
+
+
+def deep_nets_depth(results: Results) -> Figure:
+    """Draw steps to the accuracy that ended the runs against depth: geometric mean and range over seeds."""
+    from ortholab.experiments.deep_result import DeepNetsResult
+
+    found, threshold = DeepNetsResult.of(results), results.manifest["specification"]["stop_at"] or 0.3
+    fig, ax = plot.subplots(height=3.8)
+    steps_against_depth(ax, found, threshold)
+    return _captioned(fig, results)
+
+
+def steps_against_depth(ax: Axes, result: DeepNetsResult, threshold: float) -> None:
+    """Draw steps to an accuracy, geometric mean and range over seeds, at the depths where every seed arrived."""
+    from ortholab.experiments.deep_result import log_steps
+
+    for network in dict.fromkeys(unit.network for unit in result.units):
+        steps = {depth: result.steps_to(threshold, network, depth=depth) for depth in result.depths}
+        arrived = [depth for depth, found in steps.items() if np.isfinite(found).all()]
+        if arrived:
+            logs = [log_steps(steps[depth]) for depth in arrived]
+            mean, *ends = np.exp([(x.mean(), x.min(), x.max()) for x in logs]).T
+            plot.simulation(ax, arrived, mean, ends, color=network_line(network)["color"], label=network)
+    ax.set(xscale="log", yscale="log", xlabel="depth $L$", ylabel=f"steps to accuracy {threshold:g}")

@@ -213,8 +213,10 @@ _BRACKETS = {
             "tanh2-orthogonal": (4, 5, 6), "tanh2-gaussian": (4, 5, 6)},
     "adam": dict.fromkeys(NETWORKS, (5, 6, 7, 8)),
 }  # fmt: skip
+_SMALL = replace(tiers["quick"], depths=(64,), jacobian_images=0)
+_EVERY = tuple((network, optimiser, SEARCH_RATES) for optimiser in OPTIMISERS for network in NETWORKS)
 search_tiers = {
-    "quick": search(replace(tiers["quick"], depths=(64,), jacobian_images=0), 0.5, 150),
+    "quick": search(replace(_SMALL, plan=_EVERY), 0.5, 150),
     "full": replace(
         tiers["full"],
         plan=tuple(

@@ -26,6 +26,11 @@ class Estimate:
     lower_bound: bool = False
 
 
+def log_steps(steps: np.ndarray) -> np.ndarray:
+    """Return the logarithm of numbers of steps; a network that needs none counts as one that needs one."""
+    return np.log(np.maximum(steps, 1))
+
+
 @dataclass(frozen=True, eq=False)
 class DeepNetsResult:
     """Runs (``units[i]`` gave ``metrics[i]``, see :class:`~ortholab.experiments.deep_trial.DeepTrial`) of one budget.
@@ -80,15 +85,25 @@ class DeepNetsResult:
     def curve(
         self, threshold: float, network: str, optimiser: str = "sgd", depth: int | None = None, name: str = "accuracy"
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the measured steps (k,) and a metric (seeds, k) at the best step size; NaN after a run's end."""
+        """Return the measured steps (k,) and a metric (seeds, k) at the best step size; NaN where a seed has none.
+
+        ``name`` is a metric of every record, or of the spectra: "s_max" (mean over images) and "stiefel_distance"
+        (mean over the layers looked at).
+        """
+        names = ("accuracy", "loss", "test_loss", "gradient_norm", "gradient_first", "gradient_last")
+        spectra = ("s_max", "stiefel_distance")
+        if name not in names + spectra:
+            raise bad("name", name, "one of " + ", ".join(names + spectra))
         rate = self.best_rate(threshold, network, optimiser, depth)
         runs = [metrics for _, metrics in self.runs(network, optimiser, depth, rate)]
-        if name not in ("accuracy", "loss", "test_loss", "gradient_norm", "gradient_first", "gradient_last"):
-            raise bad("name", name, "accuracy, loss, test_loss, gradient_norm, gradient_first or gradient_last")
-        steps = sorted({step for metrics in runs for step in metrics["steps"]})
+        if any(name not in metrics for metrics in runs):
+            raise ArgumentError(f"name = {name!r} was not recorded: the specification has jacobian_images = 0")
+        at = "spectra_steps" if name in spectra else "steps"
+        steps = sorted({step for metrics in runs for step in metrics[at]})
         values = np.full((len(runs), len(steps)), np.nan)
         for row, metrics in zip(values, runs, strict=True):
-            row[np.searchsorted(steps, metrics["steps"])] = metrics[name]
+            found = np.mean(metrics[name], axis=1) if name in spectra else metrics[name]
+            row[np.searchsorted(steps, metrics[at])] = found
         return np.array(steps), values
 
     def s_max(self, network: str, depth: int | None = None) -> np.ndarray:
@@ -107,7 +122,7 @@ class DeepNetsResult:
         quick, late = (self.steps_to(threshold, name, optimiser, depth) for name in (fast, slow))
         if np.isinf(quick).any():
             raise ArgumentError(f"fast = {fast!r}: some runs never reached {threshold:g}, so the ratio has no bound")
-        logs = np.log(np.minimum(late, self.max_steps) / quick)
+        logs = log_steps(np.minimum(late, self.max_steps)) - log_steps(quick)
         return _estimate(logs, bool(np.isinf(late).any()), np.exp)
 
     def exponent(self, threshold: float, network: str, optimiser: str = "sgd") -> Estimate:
@@ -119,7 +134,7 @@ class DeepNetsResult:
         rows = [(d, steps) for d, steps in rows if np.isfinite(steps).all()]
         if len(rows) < 2:
             raise ArgumentError(f"{network} reached {threshold:g} at fewer than two depths: no exponent")
-        slopes = np.polyfit(np.log([d for d, _ in rows]), np.log([steps for _, steps in rows]), 1)[0]
+        slopes = np.polyfit(np.log([d for d, _ in rows]), log_steps([steps for _, steps in rows]), 1)[0]
         return _estimate(slopes, len(rows) < len(self.depths), float)
 
     def _score(self, metrics: dict, threshold: float) -> tuple[float, float]:

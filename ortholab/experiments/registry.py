@@ -100,7 +100,7 @@ EXPERIMENTS = {
             start=_MODULE + "deep_nets:start",
             data=("mnist", "cifar10"),
             summarise=_MODULE + "deep_result:summarise",
-            costs={"quick": Cost(54, 80), "full": Cost(36, 2100)},
+            costs={"quick": Cost(216, 300), "full": Cost(36, 2100)},
         ),
         Experiment(
             "deep_nets_depth",
@@ -110,6 +110,7 @@ EXPERIMENTS = {
             start=_MODULE + "deep_nets:start",
             data=("mnist",),
             summarise=_MODULE + "deep_result:summarise",
+            figure="ortholab.figures:deep_nets_depth",
             costs={"quick": Cost(12, 60), "full": Cost(252, 1800)},
         ),
     )

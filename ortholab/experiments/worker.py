@@ -87,7 +87,7 @@ def compute(task: Task, listen: Callable[[str, float, float], None] | None = Non
     """
     try:
         start = load_object(task.start)
-        with limited_threads(task.threads, restore):
+        with limited_threads(task.threads, restore), repeatable(task.device):
             return _compute(task, start, listen)
     except Stopped:
         return Outcome(task.name, error="the run that asked for this unit is over", fatal=RunError)
@@ -176,3 +176,23 @@ def limited_threads(threads: int, restore: bool = True) -> Iterator[None]:
             limits.restore_original_limits()
             if torch:
                 torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def repeatable(device: str) -> Iterator[None]:
+    """Let CUDA use only algorithms that give the same bits each time (it warns where it has none), and set that back.
+
+    On a CPU the same bits come from the same number of threads, and nothing is to be done.
+    """
+    if not device.startswith("cuda"):
+        yield
+        return
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when a process first uses it
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])

@@ -242,6 +242,7 @@ def test_the_command_is_installed_under_its_name():
 FIGURES = {
     "linear_depth": ("epochs to the threshold", ["depths=2,4", "width=12", "max_steps=30"]),
     "trainability": ("depth $L$", ["depths=2,3", "width=12", "steps=5", "n_train=60"]),
+    "deep_nets_depth": ("depth $L$", ["depths=2,3", "width=12", "max_steps=9", "n_train=100", "stop_at=0.01"]),
     "deep_nets": ("test accuracy", ["depths=3", "width=12", "max_steps=4", "n_train=100", "n_test=20"]),
 }
 

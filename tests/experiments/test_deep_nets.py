@@ -252,6 +252,7 @@ def made(**steps_of_seed):
                     "loss": [2.3, 2.0],
                     "diverged": -1,
                     "s_max": [[2.0, 4.0], [9.0, 9.0]],
+                    "spectra_steps": [0, end],
                 }
             )
     return DeepNetsResult(tuple(units), tuple(metrics), 100)
@@ -270,8 +271,16 @@ def test_results_take_the_best_step_size():
     steps, values = result.curve(0.3, ISO)
     assert steps.tolist() == [0, 4, 25]
     assert np.isnan(values).tolist() == [[False, False, True], [False, True, False]]
+    steps, values = result.curve(0.3, ISO, name="s_max")
+    assert steps.tolist() == [0, 4, 25]
+    assert values[0].tolist()[:2] == [3.0, 9.0]
+    with pytest.raises(ArgumentError, match=r"^name must be one of accuracy"):
+        result.curve(0.3, ISO, name="s_min")
+    with pytest.raises(ArgumentError, match="was not recorded"):
+        result.curve(0.3, ISO, name="stiefel_distance")
     with pytest.raises(ArgumentError, match="never reached"):
         result.speedup(0.3, GAUSS, ISO)
+    assert made(iso__8__0_1=[0, 0], gauss__8__0_1=[8, 8]).speedup(0.3, ISO, GAUSS).value == pytest.approx(8)
 
 
 def test_similarity_is_the_mean_correlation_of_pairs():

@@ -328,6 +328,24 @@ def test_in_worker_sets_the_threads_and_is_otherwise_the_same(tmp_path):
     assert json.loads(done.stdout) == [1, "1", json.loads(json.dumps(here.metrics))]
 
 
+def tell_of_determinism(spec, unit, device):
+    """A unit whose metric is whether torch was asked for algorithms that repeat their bits."""
+    import torch
+
+    return OneSegment(lambda: {"asked": torch.are_deterministic_algorithms_enabled()})
+
+
+@pytest.mark.parametrize(("device", "asked"), [("cpu", False), ("cuda", True), ("cuda:1", True)])
+def test_on_cuda_torch_is_asked_to_repeat_its_bits(tmp_path, monkeypatch, device, asked):
+    import torch
+
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    task = Task("u", f"{__name__}:tell_of_determinism", None, None, "s", str(tmp_path), device=device)
+    assert compute(task).metrics == {"asked": asked}
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) == asked
+
+
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))
 def test_a_registered_experiment_is_what_its_record_says(name):
     experiment = find(name)
