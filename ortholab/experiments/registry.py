@@ -90,7 +90,7 @@ EXPERIMENTS = {
             data=("mnist", "cifar10"),
             summarise=_MODULE + "deep_result:summarise",
             figure="ortholab.figures:deep_nets",
-            costs={"quick": Cost(6, 10), "full": Cost(20, 8400), "paper": Cost(72, 2.7e7)},
+            costs={"quick": Cost(6, 10), "full": Cost(16, 5400), "paper": Cost(72, 2.7e7)},
         ),
         Experiment(
             "deep_nets_search",
@@ -100,7 +100,7 @@ EXPERIMENTS = {
             start=_MODULE + "deep_nets:start",
             data=("mnist", "cifar10"),
             summarise=_MODULE + "deep_result:summarise",
-            costs={"quick": Cost(216, 300), "full": Cost(36, 2100)},
+            costs={"quick": Cost(216, 300), "full": Cost(33, 1800)},
         ),
         Experiment(
             "deep_nets_depth",

@@ -1,0 +1,44 @@
+"""The results that the book stores: whole, of today's specifications, from a clean commit, and used as they say."""
+
+from pathlib import Path
+
+import pytest
+
+from ortholab.experiments import load, verify
+from ortholab.experiments.deep_nets import RATES
+from ortholab.experiments.deep_result import DeepNetsResult
+from ortholab.experiments.registry import EXPERIMENTS
+
+RESULTS = Path(__file__).parents[2] / "book/results"
+STORED = sorted((path.parent.parent.name, path.parent.name) for path in RESULTS.glob("*/*/manifest.json"))
+
+
+def test_figure_4_and_what_it_stands_on_are_stored():
+    assert {("deep_nets", "full"), ("deep_nets_search", "full"), ("deep_nets_search", "quick")} <= set(STORED)
+
+
+def test_every_stored_file_is_whole_and_small():
+    reports = verify(RESULTS)
+    assert [(report.folder, report.problems) for report in reports if report.problems or not report.complete] == []
+    files = [path for path in RESULTS.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".json"}
+    assert sum(path.stat().st_size for path in files) < 8e6
+
+
+@pytest.mark.parametrize(("name", "tier"), STORED)
+def test_a_stored_result_is_of_todays_specification(name, tier):
+    results = load(RESULTS, EXPERIMENTS[name], tier)
+    assert all(len(run["commit"]) == 40 for run in results.manifest["runs"])  # a longer one has changes on top
+    if results.manifest["specification"].get("dataset") == "cifar10":
+        assert "JPEG" in results.provenance  # the copy used is not the original pixels, and captions say so
+
+
+@pytest.mark.parametrize("tier", ["quick", "full"])
+def test_the_step_sizes_are_those_that_the_searches_chose(tier):
+    """Where a network reached the target of the search; the full tier runs ReLU at several, and says why."""
+    found = DeepNetsResult.of(load(RESULTS, "deep_nets_search", tier))
+    target = load(RESULTS, "deep_nets_search", tier).manifest["specification"]["stop_at"]
+    searched = {(unit.network, unit.optimiser) for unit in found.units}
+    assert searched <= set(RATES[tier])
+    for network, optimiser in searched:
+        assert found.best_rate(target, network, optimiser) in RATES[tier][network, optimiser], (network, optimiser)
