@@ -90,7 +90,7 @@ EXPERIMENTS = {
             data=("mnist", "cifar10"),
             summarise=_MODULE + "deep_result:summarise",
             figure="ortholab.figures:deep_nets",
-            costs={"quick": Cost(6, 10), "full": Cost(16, 5400), "paper": Cost(72, 2.7e7)},
+            costs={"quick": Cost(6, 10), "full": Cost(18, 6000), "paper": Cost(72, 2.7e7)},
         ),
         Experiment(
             "deep_nets_search",

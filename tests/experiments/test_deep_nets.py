@@ -212,7 +212,7 @@ def test_record_steps():
 
 
 def test_tiers():
-    assert [len(tiers[name].units) for name in ("quick", "full", "paper")] == [6, 16, 72]
+    assert [len(tiers[name].units) for name in ("quick", "full", "paper")] == [6, 18, 72]
     assert tiers["full"].depths == (200,)
     assert tiers["full"].width == 400
     assert {unit.seed for unit in search(tiers["full"], 0.3, 150).units}.isdisjoint(tiers["full"].seeds)
