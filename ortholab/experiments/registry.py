@@ -69,7 +69,7 @@ EXPERIMENTS = {
             start=_MODULE + "trainability:start",
             data=("mnist",),
             figure="ortholab.figures:trainability",
-            costs={"quick": Cost(7, 30), "full": Cost(35, 1600)},
+            costs={"quick": Cost(7, 30), "full": Cost(35, 1600), "paper": Cost(18, 196_000)},
         ),
         Experiment(
             "linear_depth",
@@ -79,7 +79,7 @@ EXPERIMENTS = {
             start=_MODULE + "linear_depth:start",
             data=("mnist",),
             figure="ortholab.figures:linear_depth",
-            costs={"quick": Cost(90, 20), "full": Cost(420, 5400)},
+            costs={"quick": Cost(90, 20), "full": Cost(420, 5400), "paper": Cost(420, 324_000)},
         ),
         Experiment(
             "deep_nets",

@@ -258,4 +258,13 @@ def _bar(spec: TrainabilitySpec, progress: bool):
 tiers = {
     "quick": TrainabilitySpec(),
     "full": TrainabilitySpec(width=200, steps=600, n_train=4000, seeds=range(5)),
+    # The paper's width, depths and range of sigma_w^2, from memory of it; on the embedded images.
+    "paper": TrainabilitySpec(
+        depths=(10, 20, 40, 80, 160, 300),
+        sigma_w=tuple(math.sqrt(1 + k / 4) for k in range(13)),
+        width=300,
+        steps=10_000,
+        n_train=4000,
+        seeds=range(3),
+    ),
 }
