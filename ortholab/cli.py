@@ -45,10 +45,10 @@ def list_(as_json: JsonOption = False) -> None:
         _print_json([_about(e) for e in EXPERIMENTS.values()])
         return
     for experiment in EXPERIMENTS.values():
-        print(f"{experiment.name:16s} {experiment.title}")
-        print(f"{'':16s} {experiment.shows}; data: {', '.join(experiment.data) or 'none'}")
+        print(f"{experiment.name:20s} {experiment.title}")
+        print(f"{'':20s} {experiment.shows}; data: {', '.join(experiment.data) or 'none'}")
         for tier, cost in experiment.costs.items():
-            print(f"{'':16s}   --tier {tier:6s} {cost} on one core")
+            print(f"{'':20s}   --tier {tier:6s} {cost} on one core")
 
 
 def _about(experiment) -> dict:

@@ -162,8 +162,26 @@ RATES = {
         ("tanh1.05-gaussian", "sgd"): (1e-2,),
         ("tanh2-orthogonal", "sgd"): (1e-2,),
         ("tanh2-gaussian", "sgd"): (1e-2,),
-        ("relu-orthogonal", "sgd"): (10**-2.5,),
-        ("relu-gaussian", "sgd"): (10**-1.5,),
+        ("relu-orthogonal", "sgd"): (1e-2,),
+        ("relu-gaussian", "sgd"): (1e-2,),
+        ("tanh1.05-orthogonal", "momentum"): (10**-1.5,),
+        ("tanh1.05-gaussian", "momentum"): (1e-2,),
+        ("tanh2-orthogonal", "momentum"): (10**-2.5,),
+        ("tanh2-gaussian", "momentum"): (1e-3,),
+        ("relu-orthogonal", "momentum"): (10**-2.5,),
+        ("relu-gaussian", "momentum"): (10**-2.5,),
+        ("tanh1.05-orthogonal", "adam"): (1e-3,),
+        ("tanh1.05-gaussian", "adam"): (10**-3.5,),
+        ("tanh2-orthogonal", "adam"): (1e-4,),
+        ("tanh2-gaussian", "adam"): (1e-4,),
+        ("relu-orthogonal", "adam"): (1e-4,),
+        ("relu-gaussian", "adam"): (10**-3.5,),
+        ("tanh1.05-orthogonal", "rmsprop"): (1e-4,),
+        ("tanh1.05-gaussian", "rmsprop"): (10**-4.5,),
+        ("tanh2-orthogonal", "rmsprop"): (10**-4.5,),
+        ("tanh2-gaussian", "rmsprop"): (10**-4.5,),
+        ("relu-orthogonal", "rmsprop"): (10**-4.5,),
+        ("relu-gaussian", "rmsprop"): (1e-4,),
     },
 }
 
@@ -236,6 +254,13 @@ search_tiers = {
         stop_at=0.3,
         jacobian_images=0,
         spectra_per_decade=0,
+    ),
+}
+
+# The other optimisers: all of them in small, Adam at full size.
+optimiser_tiers = {
+    "quick": DeepNetsSpec(
+        plan(OPTIMISERS[1:], "quick"), depths=(50,), n_test=500, seeds=(0, 1, 2), max_steps=120, stop_at=0.8
     ),
 }
 

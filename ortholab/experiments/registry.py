@@ -93,6 +93,17 @@ EXPERIMENTS = {
             costs={"quick": Cost(6, 10), "full": Cost(18, 6000), "paper": Cost(72, 2.7e7)},
         ),
         Experiment(
+            "deep_nets_optimisers",
+            "The six networks with momentum, Adam and RMSProp",
+            "deck, figure 4, for the optimisers that it leaves out",
+            tiers=_MODULE + "deep_nets:optimiser_tiers",
+            start=_MODULE + "deep_nets:start",
+            data=("mnist", "cifar10"),
+            summarise=_MODULE + "deep_result:summarise",
+            figure="ortholab.figures:deep_nets",
+            costs={"quick": Cost(54, 80)},
+        ),
+        Experiment(
             "deep_nets_search",
             "The search for the step sizes of the six networks of 200 layers",
             "deck, figure 4: what its full tier stands on",
@@ -100,7 +111,7 @@ EXPERIMENTS = {
             start=_MODULE + "deep_nets:start",
             data=("mnist", "cifar10"),
             summarise=_MODULE + "deep_result:summarise",
-            costs={"quick": Cost(216, 300), "full": Cost(33, 1800)},
+            costs={"quick": Cost(216, 540), "full": Cost(33, 1800)},
         ),
         Experiment(
             "deep_nets_depth",
