@@ -11,7 +11,8 @@ import torch
 from scipy.special import stdtrit
 
 from ortholab.errors import ArgumentError, bad, check_int
-from ortholab.experiments.deep_nets import DeepNetsSpec, Unit, start, tiers
+from ortholab.experiments.deep_nets import DeepNetsSpec, Unit, start
+from ortholab.experiments.deep_tiers import tiers
 from ortholab.experiments.deep_trial import steps_to
 
 

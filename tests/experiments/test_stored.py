@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ortholab.experiments import load, verify
-from ortholab.experiments.deep_nets import RATES
 from ortholab.experiments.deep_result import DeepNetsResult
+from ortholab.experiments.deep_tiers import RATES
 from ortholab.experiments.registry import EXPERIMENTS
 
 RESULTS = Path(__file__).parents[2] / "book/results"
