@@ -146,11 +146,11 @@ depth_tiers = {
         jacobian_images=0,
     ),
     "full": DeepNetsSpec(
-        tuple((network, "sgd", tuple(10 ** (-k / 4) for k in range(4, 11))) for network in _PAIR),
+        tuple((network, "sgd", tuple(10 ** (-k / 4) for k in range(5, 11))) for network in _PAIR),
         depths=(8, 16, 32, 64, 128, 256),
         seeds=range(3),
         width=200,
-        max_steps=400,
+        max_steps=250,
         stop_at=0.5,
         per_decade=40,
         jacobian_images=0,

@@ -122,7 +122,7 @@ EXPERIMENTS = {
             data=("mnist",),
             summarise=_MODULE + "deep_result:summarise",
             figure="ortholab.figures:deep_nets_depth",
-            costs={"quick": Cost(12, 60), "full": Cost(252, 1800)},
+            costs={"quick": Cost(12, 60), "full": Cost(216, 1200)},
         ),
     )
 }
