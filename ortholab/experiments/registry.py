@@ -111,7 +111,7 @@ EXPERIMENTS = {
             start=_MODULE + "deep_nets:start",
             data=("mnist", "cifar10"),
             summarise=_MODULE + "deep_result:summarise",
-            costs={"quick": Cost(216, 540), "full": Cost(34, 1800)},
+            costs={"quick": Cost(216, 540), "full": Cost(30, 1500)},
         ),
         Experiment(
             "deep_nets_depth",
