@@ -45,10 +45,10 @@ def list_(as_json: JsonOption = False) -> None:
         _print_json([_about(e) for e in EXPERIMENTS.values()])
         return
     for experiment in EXPERIMENTS.values():
-        print(f"{experiment.name:20s} {experiment.title}")
-        print(f"{'':20s} {experiment.shows}; data: {', '.join(experiment.data) or 'none'}")
+        print(f"{experiment.name:22s} {experiment.title}")
+        print(f"{'':22s} {experiment.shows}; data: {', '.join(experiment.data) or 'none'}")
         for tier, cost in experiment.costs.items():
-            print(f"{'':20s}   --tier {tier:6s} {cost} on one core")
+            print(f"{'':22s}   --tier {tier:6s} {cost} on one core")
 
 
 def _about(experiment) -> dict:

@@ -97,35 +97,36 @@ tiers = {
     ),
 }
 
-# The searches. The small one tries the whole grid; at full size each network is asked about three neighbours on
-# it, where a pilot and the small search had its best (for Adam lower: the deeper and wider a network, the smaller its
-# best step). ReLU with plain gradient descent is not searched at full size: a pilot found it at chance level after 150
-# steps at all of 10^-2.5 to 10^-4.5; in runs of 800 steps it did best at 10^-2.5, and worse at 10^-2 and 10^-4.
+# The searches. The small one tries the whole grid; at full size each network is asked about three neighbours on it, where
+# a pilot and the small search had its best (for Adam lower: the deeper and wider a network, the smaller its best step).
+# ReLU with plain gradient descent is not searched at full size: a pilot found it at chance level after 150 steps at all
+# of 10^-2.5 to 10^-4.5; in runs of 800 steps it did best at 10^-2.5, and worse at 10^-2 and 10^-4.
 _BRACKETS = {
+    "sgd": {"tanh1.05-orthogonal": (3, 4, 5), "tanh1.05-gaussian": (4, 5, 6),
+            "tanh2-orthogonal": (4, 5, 6), "tanh2-gaussian": (4, 5, 6)},
     "adam": {"tanh1.05-orthogonal": (9, 10, 11), "tanh1.05-gaussian": (10, 11, 12),
              "tanh2-orthogonal": (11, 12, 13), "tanh2-gaussian": (11, 12, 13),
              "relu-orthogonal": (11, 12, 13), "relu-gaussian": (11, 12, 13)},
-    "sgd": {"tanh1.05-orthogonal": (3, 4, 5), "tanh1.05-gaussian": (4, 5, 6),
-            "tanh2-orthogonal": (4, 5, 6), "tanh2-gaussian": (4, 5, 6)},
 }  # fmt: skip
-_ALL = tuple((network, optimiser, (1.0,)) for optimiser in OPTIMISERS for network in NETWORKS)
-search_tiers = {
-    "quick": search(replace(tiers["quick"], plan=_ALL, depths=(64,), jacobian_images=0), 0.5, 150),
-    "full": replace(
-        tiers["full"],
-        plan=tuple(
-            (network, optimiser, tuple(10 ** (-k / 2) for k in ks))
-            for optimiser, brackets in _BRACKETS.items()
-            for network, ks in brackets.items()
-        ),
-        seeds=(SEARCH_SEED,),
-        max_steps=80,
-        stop_at=0.3,
-        per_decade=8,
-        segment=100,
-        jacobian_images=0,
-        spectra_per_decade=0,
-    ),
+
+
+def _small_search(*optimisers: str) -> DeepNetsSpec:
+    rows = tuple((network, optimiser, (1.0,)) for optimiser in optimisers for network in NETWORKS)
+    return search(replace(tiers["quick"], plan=rows, depths=(64,), jacobian_images=0), 0.5, 150)
+
+
+def _full_search(optimiser: str, **budget: int) -> DeepNetsSpec:
+    rows = tuple(
+        (network, optimiser, tuple(10 ** (-k / 2) for k in ks)) for network, ks in _BRACKETS[optimiser].items()
+    )
+    quiet = {"jacobian_images": 0, "spectra_per_decade": 0}
+    return replace(tiers["full"], plan=rows, seeds=(SEARCH_SEED,), stop_at=0.3, **quiet, **budget)
+
+
+search_tiers = {"quick": _small_search(*OPTIMISERS), "full": _full_search("sgd", max_steps=120)}
+adam_search_tiers = {
+    "quick": _small_search("adam"),
+    "full": _full_search("adam", max_steps=80, per_decade=8, segment=100),
 }
 
 # The other optimisers: all of them in small, Adam at full size.

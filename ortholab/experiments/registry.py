@@ -111,7 +111,17 @@ EXPERIMENTS = {
             start=_MODULE + "deep_nets:start",
             data=("mnist", "cifar10"),
             summarise=_MODULE + "deep_result:summarise",
-            costs={"quick": Cost(216, 540), "full": Cost(30, 1500)},
+            costs={"quick": Cost(216, 540), "full": Cost(12, 900)},
+        ),
+        Experiment(
+            "deep_nets_search_adam",
+            "The search for the step sizes of Adam",
+            "deck, figure 4: what its rows with Adam stand on",
+            tiers=_MODULE + "deep_tiers:adam_search_tiers",
+            start=_MODULE + "deep_nets:start",
+            data=("mnist", "cifar10"),
+            summarise=_MODULE + "deep_result:summarise",
+            costs={"quick": Cost(54, 140), "full": Cost(18, 900)},
         ),
         Experiment(
             "deep_nets_depth",
