@@ -15,8 +15,9 @@ SEARCH_RATES = {
     for optimiser in OPTIMISERS
 }
 
-# The step sizes at which the tiers run: the winners of ``search_tiers`` below. A network that no step size had brought
-# clearly off chance level by the end of its search (accuracy below .15) runs at its two best for the whole budget.
+# The step sizes at which the tiers run: the winners of the searches below. Where a search did not decide, the budget
+# does: a network that no step size had brought clearly off chance level by its end (accuracy below .15) runs at its two
+# best, and one whose best lay at the edge of its bracket runs at the next one too.
 RATES = {
     "full": {
         ("tanh1.05-orthogonal", "sgd"): (1e-2,),
@@ -25,6 +26,12 @@ RATES = {
         ("tanh2-gaussian", "sgd"): (10**-2.5, 1e-3),
         ("relu-orthogonal", "sgd"): (10**-2.5, 1e-3),
         ("relu-gaussian", "sgd"): (10**-2.5, 1e-3),
+        ("tanh1.05-orthogonal", "adam"): (1e-5,),
+        ("tanh1.05-gaussian", "adam"): (10**-5.5,),
+        ("tanh2-orthogonal", "adam"): (1e-5, 10**-5.5),
+        ("tanh2-gaussian", "adam"): (1e-5, 10**-5.5),
+        ("relu-orthogonal", "adam"): (10**-5.5, 1e-6),
+        ("relu-gaussian", "adam"): (10**-5.5, 1e-6),
     },
     "quick": {
         ("tanh1.05-orthogonal", "sgd"): (10**-1.5,),
@@ -97,10 +104,10 @@ tiers = {
     ),
 }
 
-# The searches. The small one tries the whole grid; at full size each network is asked about three neighbours on it, where
-# a pilot and the small search had its best (for Adam lower: the deeper and wider a network, the smaller its best step).
-# ReLU with plain gradient descent is not searched at full size: a pilot found it at chance level after 150 steps at all
-# of 10^-2.5 to 10^-4.5; in runs of 800 steps it did best at 10^-2.5, and worse at 10^-2 and 10^-4.
+# The searches. The small one tries the whole grid; at full size each network is asked about three neighbours on it,
+# where a pilot and the small search had its best (for Adam lower: the deeper and wider a network, the smaller its best
+# step). ReLU with plain gradient descent is not searched at full size: a pilot found it at chance level after 150 steps
+# at all of 10^-2.5 to 10^-4.5; in runs of 800 steps it did best at 10^-2.5, and worse at 10^-2 and 10^-4.
 _BRACKETS = {
     "sgd": {"tanh1.05-orthogonal": (3, 4, 5), "tanh1.05-gaussian": (4, 5, 6),
             "tanh2-orthogonal": (4, 5, 6), "tanh2-gaussian": (4, 5, 6)},
@@ -133,6 +140,15 @@ adam_search_tiers = {
 optimiser_tiers = {
     "quick": DeepNetsSpec(
         plan(OPTIMISERS[1:], "quick"), depths=(50,), n_test=500, seeds=(0, 1, 2), max_steps=120, stop_at=0.8
+    ),
+    "full": replace(
+        tiers["full"],
+        plan=plan(("adam",)),
+        max_steps=120,
+        per_decade=8,
+        segment=60,
+        jacobian_images=0,
+        spectra_per_decade=0,
     ),
 }
 

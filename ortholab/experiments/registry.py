@@ -101,7 +101,7 @@ EXPERIMENTS = {
             data=("mnist", "cifar10"),
             summarise=_MODULE + "deep_result:summarise",
             figure="ortholab.figures:deep_nets",
-            costs={"quick": Cost(54, 80)},
+            costs={"quick": Cost(54, 160), "full": Cost(20, 1500)},
         ),
         Experiment(
             "deep_nets_search",
