@@ -166,7 +166,7 @@ def test_stays_on_the_manifold_from_short_to_absurd_steps(shape, gain, move):
 def test_a_thousand_steps_without_repair(shape, move):
     """Random directions of about .1 a column. float64: 1e-12. float32: 2e-6 sqrt(n), near the floor of storing W.
 
-    At 16 x 16 and 12 x 10 the last catches a Cayley step with K made in one product, or of the form (2 W + K) (...) - W.
+    At 16 x 16 and 12 x 10 that catches a Cayley step with K made in one product, or of the form (2 W + K) (...) - W.
     """
     directions = 0.1 * np.random.default_rng(3).standard_normal((1000, *shape)) / shape[0] ** 0.5
     for dtype, bar in ((np.float64, 1e-12), (np.float32, 2e-6 * shape[0] ** 0.5)):
