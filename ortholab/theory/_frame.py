@@ -25,8 +25,8 @@ class Frame:
 
     def take(self, name: str, Z: Array) -> Array:
         """Check a matrix of W's ambient space and return it as one of Q's: upright, divided by the gain."""
-        model = self.Q.mT if self.wide else self.Q
-        check_like(name, Z, "W", model)
+        check_like(name, Z, "W", self.Q.mT if self.wide else self.Q)
+        _check_size(name, self.xp, Z, self.gain, power=2)
         return (Z.mT if self.wide else Z) / self.gain
 
     def give(self, Y: Array) -> Array:
@@ -62,12 +62,27 @@ def frame(W: Array, gain: float) -> Frame:
     return Frame(xp, Q, float(gain), wide)
 
 
-def upright(W: Array, gain: float) -> tuple[ModuleType, Array, bool]:
-    """Check W and gain; return the namespace, W / gain or its transpose with n >= k, and whether W was wide."""
+def upright(W: Array, gain: float, power: int = 4) -> tuple[ModuleType, Array, bool]:
+    """Check W and gain; return the namespace, W / gain or its transpose with n >= k, and whether W was wide.
+
+    ``power`` is the highest power of W that the caller sums up: 4 for the square of W^T W.
+    """
     xp = check_matrices("W", W)
-    gain = check_number("gain", gain, low=0, open_low=True)
+    gain = check_number("gain", gain, low=1e-6, high=1e6)  # no network has others, and no product overflows
+    _check_size("W", xp, W, gain, power)
     wide = W.shape[-2] < W.shape[-1]
     return xp, (W.mT if wide else W) / gain, wide
+
+
+def _check_size(name: str, xp: ModuleType, W: Array, gain: float, power: int) -> None:
+    """Raise ArgumentError if sums over n k products of ``power`` entries of W / gain can overflow, and end in a NaN."""
+    top = float(xp.finfo(W.dtype).max)
+    limit = (top / 1e14) ** (1 / power) / (W.shape[-2] * W.shape[-1]) ** 0.5  # room for the gain's square and factors
+    if not bool(xp.all(xp.abs(W) <= min(limit * gain, top))):
+        raise ArgumentError(
+            f"{name} / gain must have entries of at most {limit:.3g} in size ({W.dtype}, overflow beyond); got "
+            f"{float(xp.max(xp.abs(W))) / gain:.3g}"
+        )
 
 
 def as_given(X: Array, wide: bool) -> Array:

@@ -8,8 +8,8 @@ gradient not at all.
 
 W is an array (..., n, k) of any library of the Array API standard, values have shape (...,), gradients that of W.
 Nothing here holds a coefficient: lambda is the caller's. Every function raises ArgumentError for what is no finite
-array of floats with two axes or more, and for a gain <= 0. Sources: Bansal, Chen, Wang 2018 (SO, DSO, MC, SRIP); the
-deck, equations (8) to (10).
+array of float32 or float64 with two axes or more, for entries whose fourth powers overflow, and for a gain outside
+[1e-6, 1e6]. Sources: Bansal, Chen, Wang 2018 (SO, DSO, MC, SRIP); the deck, equations (8) to (10).
 """
 
 from __future__ import annotations

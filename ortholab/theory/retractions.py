@@ -12,8 +12,8 @@ Sources: Edelman, Arias, Smith 1998, section 2; Absil, Mahony, Sepulchre 2008, s
 
 from __future__ import annotations
 
-from ortholab.errors import check_choice
-from ortholab.theory._frame import Array, eye, frame
+from ortholab.errors import ArgumentError, check_choice
+from ortholab.theory._frame import TOLERANCE, Array, eye, frame
 from ortholab.theory.stiefel import METRICS
 
 
@@ -24,8 +24,8 @@ def cayley(W: Array, direction: Array, *, gain: float = 1.0) -> Array:
     work, and S is never formed. For X = -rate * (canonical gradient) it is the deck's step by the skew G W^T - W G^T.
     It turns by less than pi: an eigenvalue -1 of a square R(X) W^T is out of reach. Second order in the canonical
     metric. Rounding grows like ||K||^2: in float64 the result is orthonormal to 1e-14 for ||X|| <= 10, to 1e-8 at 10^4.
-    Raises ArgumentError if W is off the manifold by more than 0.01 or ``direction`` does not match it. Wen and Yin
-    2013, Lemma 4.
+    Raises ArgumentError if W is off the manifold by more than 0.01, if ``direction`` does not match it, or if it is so
+    long that the result could be off by as much. Wen and Yin 2013, Lemma 4.
 
     >>> import numpy as np
     >>> cayley(np.eye(2), np.array([[0.0, -2.0], [2.0, 0.0]])).tolist()
@@ -34,11 +34,24 @@ def cayley(W: Array, direction: Array, *, gain: float = 1.0) -> Array:
     at = frame(W, gain)
     A, K = at.split(at.take("direction", direction))
     C = K.mT @ K
+    _check_rounding(at.xp, A, K)
     # With S written in the columns of [Q, K], the lower block of the equations gives N = (I + M) / 2 for Q M + K N, and
     # the upper one (I + C/4 - A/2)(I + M) = 2 I. What is added to Q is formed apart: a small step keeps its digits.
     step = at.Q @ (A - C / 2) + K
     equations = eye(at.xp, at.Q, C.shape[-1]) + C / 4 - A / 2
     return at.give(at.Q + at.xp.linalg.solve(equations.mT, step.mT).mT)
+
+
+def _check_rounding(xp, A: Array, K: Array) -> None:
+    """Raise ArgumentError if the rounding of I + K^T K / 4 - A / 2 could put W off the manifold by TOLERANCE."""
+    axes = (-2, -1)
+    error = xp.finfo(A.dtype).eps * (xp.sum(K * K, axis=axes) + xp.sqrt(xp.sum(A * A, axis=axes)))
+    if not bool(xp.all(error <= TOLERANCE)):
+        length = float(xp.max(xp.sqrt(xp.sum(K * K, axis=axes) + xp.sum(A * A, axis=axes))))
+        raise ArgumentError(
+            f"direction must be shorter for a Cayley step in {A.dtype}; got length / gain {length:.3g}, "
+            f"where rounding may reach {float(xp.max(error)):.2g}"
+        )
 
 
 def qr(W: Array, direction: Array, *, gain: float = 1.0) -> Array:

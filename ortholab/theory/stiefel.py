@@ -82,7 +82,7 @@ def project(W: Array, *, gain: float = 1.0) -> Array:
     >>> project(np.array([[3.0, 0.0], [0.0, 0.1], [0.0, 0.0]])).tolist()
     [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
     """
-    xp, X, wide = upright(W, gain)
+    xp, X, wide = upright(W, gain, power=2)
     U, s, Vh = xp.linalg.svd(X, full_matrices=False)
     smallest = X.shape[-2] * xp.finfo(X.dtype).eps * s[..., :1]
     if not bool(xp.all(s[..., -1:] > smallest)):
@@ -103,7 +103,7 @@ def distance(W: Array, *, gain: float = 1.0) -> Array:
     >>> float(distance(np.array([[4.0, 0.0], [0.0, 5.0], [0.0, 0.0]])))
     5.0
     """
-    xp, X, _ = upright(W, gain)
+    xp, X, _ = upright(W, gain, power=2)
     return float(gain) * xp.sqrt(xp.sum((xp.linalg.svdvals(X) - 1) ** 2, axis=-1))
 
 

@@ -64,6 +64,16 @@ def test_gradient_against_autograd_of_the_definition(name, shape, gain):
 
 
 @named
+@each
+def test_value_is_differentiable_by_torch(name, shape):
+    """A value may be added to a loss as it is: autograd through the library's own operations gives its gradient."""
+    torch = pytest.importorskip("torch")
+    W = torch.tensor(matrix(2, *shape), requires_grad=True)
+    PENALTIES[name].value(W, gain=1.3).sum().backward()
+    np.testing.assert_allclose(W.grad, PENALTIES[name].gradient(W.detach(), gain=1.3), atol=1e-12)
+
+
+@named
 @gained
 @each
 def test_gradient_against_finite_differences(name, shape, gain):
@@ -308,11 +318,13 @@ def test_power_iteration_in_torch():
         (np.ones(3), 1.0, r"W must be a matrix or a batch of them.* got shape \(3,\)"),
         (np.ones((0, 3)), 1.0, r"W must be a matrix or a batch of them.* got shape \(0, 3\)"),
         (np.array([[1.0, np.nan]]), 1.0, "W must be finite; 1 entries"),
-        (np.eye(2), 0, "gain must be a finite number > 0; got 0"),
-        (np.eye(2), -1.3, "gain must be a finite number > 0; got -1.3"),
-        (np.eye(2), np.inf, "gain must be a finite number > 0; got inf"),
-        (np.eye(2), np.ones(2), "gain must be a finite number > 0"),
-        (np.eye(2), True, "gain must be a finite number > 0; got True"),
+        (np.eye(2), 0, r"gain must be a number in \[1e-06, 1e\+06\]; got 0"),
+        (np.eye(2), -1.3, r"gain must be a number in \[1e-06, 1e\+06\]; got -1.3"),
+        (np.eye(2), np.inf, r"gain must be a number in \[1e-06, 1e\+06\]; got inf"),
+        (np.eye(2), np.ones(2), "gain must be a number in"),
+        (np.full((2, 2), 1e90), 1.0, r"W / gain must have entries of at most .* got 1e\+90"),
+        (np.full((2, 2), 1e6, dtype=np.float32), 1e-6, r"W / gain must have entries of at most .* got 1e\+12"),
+        (np.eye(2), True, r"gain must be a number in \[1e-06, 1e\+06\]; got True"),
     ],
 )
 def test_bad_input_is_named(call, W, gain, message):
@@ -337,7 +349,7 @@ def test_bad_input_is_named(call, W, gain, message):
         (lambda: penalties.kernel_matrix("conv1"), "kernel must be an array of numpy, torch"),
         (lambda: penalties.kernel_matrix(np.full((2, 2, 2, 2), np.nan)), "kernel must be finite; 16 entries"),
         (lambda: penalties.kernel_matrix(np.ones((4, 0, 2, 2))), "kernel must have shape"),
-        (lambda: penalties.gain_adjusted(np.eye(2), None), "gain must be a finite number > 0; got None"),
+        (lambda: penalties.gain_adjusted(np.eye(2), None), r"gain must be a number in \[1e-06, 1e\+06\]; got None"),
     ],
 )
 def test_bad_vectors_and_kernels_are_named(call, message):

@@ -249,6 +249,17 @@ def test_bad_input_is_named(move, arguments, gain, message):
         move(*arguments, gain=gain)
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype", "length"), [((8, 3), np.float32, 1e3), ((8, 3), float, 1e8), ((5, 5), float, 1e15)]
+)
+def test_a_cayley_step_that_rounding_would_spoil_is_refused(shape, dtype, length):
+    """Half a percent of these lengths passes; the error is then at most .01, as is promised."""
+    W, X = setting(shape, length=length)
+    with pytest.raises(ArgumentError, match="direction must be shorter for a Cayley step in float"):
+        cayley(W.astype(dtype), X.astype(dtype))
+    assert stiefel.orthogonality_error(cayley(W.astype(dtype), (0.005 * X).astype(dtype))) < 0.01
+
+
 def test_an_unknown_metric_is_named():
     with pytest.raises(ArgumentError, match="metric must be one of 'euclidean', 'canonical'; got 'polar'"):
         exponential(W, X, metric="polar")
