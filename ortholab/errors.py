@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import numbers
+from types import ModuleType
+from typing import Any
 
+import array_api_compat
 import numpy as np
 
 
@@ -136,6 +139,52 @@ def check_array(
             f"{name} must lie in [{low:g}, {high:g}]; got values from {array.min():g} to {array.max():g}"
         )
     return array
+
+
+def check_matrices(name: str, value: Any) -> ModuleType:
+    """Return the Array API namespace of ``value``, or raise ArgumentError unless it is a matrix or a batch of them.
+
+    ``value``: an array of numpy, torch or another library of the standard, of shape (..., n, k) with n, k >= 1, float32
+    or float64, every entry finite.
+
+    >>> xp = check_matrices("W", np.eye(3))
+    >>> xp.linalg.matrix_rank(np.eye(3)).item()
+    3
+    """
+    try:
+        xp = array_api_compat.array_namespace(value)
+    except (TypeError, ValueError):
+        raise bad(name, value, "an array of numpy, torch or another library of the Array API standard") from None
+    if value.dtype not in (xp.float32, xp.float64):
+        raise ArgumentError(f"{name} must have dtype float32 or float64; got {value.dtype}")
+    shape = tuple(value.shape)
+    if len(shape) < 2 or 0 in shape[-2:]:
+        raise ArgumentError(f"{name} must be a matrix or a batch of them, (..., n, k), n, k >= 1; got shape {shape}")
+    finite = xp.isfinite(value)
+    if not bool(xp.all(finite)):
+        count = int(xp.sum(xp.astype(~finite, xp.int64)))
+        raise ArgumentError(f"{name} must be finite; {count} entries of shape {shape} are not")
+    return xp
+
+
+def check_like(name: str, value: Any, model_name: str, model: Any, *, shape: tuple[int, ...] | None = None) -> None:
+    """Raise ArgumentError unless ``value`` is a finite array of ``model``'s library, dtype, device and shape.
+
+    ``model`` has passed :func:`check_matrices`; ``shape`` replaces its shape where the two should differ.
+    """
+    shape = tuple(model.shape) if shape is None else shape
+    xp = array_api_compat.array_namespace(model)
+    if not array_api_compat.is_array_api_obj(value) or array_api_compat.array_namespace(value) is not xp:
+        raise bad(name, value, f"an array of the same library as {model_name}")
+    if tuple(value.shape) != shape:
+        raise ArgumentError(f"{name} must have shape {shape}, to go with {model_name}; got {tuple(value.shape)}")
+    if value.dtype != model.dtype:
+        raise ArgumentError(f"{name} must have {model_name}'s dtype, {model.dtype}; got {value.dtype}")
+    if array_api_compat.device(value) != array_api_compat.device(model):
+        places = [array_api_compat.device(x) for x in (model, value)]
+        raise ArgumentError(f"{name} must be on {model_name}'s device, {places[0]}; got {places[1]}")
+    if not bool(xp.all(xp.isfinite(value))):
+        raise ArgumentError(f"{name} must be finite; some entries of shape {shape} are not")
 
 
 def check_generator(rng: object) -> np.random.Generator:

@@ -1,9 +1,11 @@
 """Theory of random deep networks, in numpy and scipy only: it runs unchanged inside a reader's browser.
 
-One object a file; each infinite-width statement has a finite-width twin in :mod:`ortholab.theory.simulate`.
+Arrays of other libraries, torch's too, may be given to the modules of the Stiefel manifold and its penalties, which
+follow the Array API standard. One object a file; each infinite-width statement has a finite-width twin in
+:mod:`ortholab.theory.simulate`.
 """
 
-from ortholab.theory import deep_linear, simulate
+from ortholab.theory import deep_linear, penalties, retractions, simulate, stiefel
 from ortholab.theory.activations import (
     ACTIVATIONS,
     ERF,
@@ -50,5 +52,6 @@ __all__ = [
     "correlation_map", "correlation_slope", "covariance_map", "critical_at", "critical_point", "critical_points",
     "deep_linear", "depth_scales", "expect", "expect2", "fixed_points", "free_moments", "fuss_catalan_cdf",
     "fuss_catalan_density", "fuss_catalan_edge", "gaussian", "get_activation", "haar", "log_singular_values",
-    "own_activation", "phase", "q_star", "simulate", "variance_map", "variance_trajectory", "weights",
+    "own_activation", "penalties", "phase", "q_star", "retractions", "simulate", "stiefel", "variance_map",
+    "variance_trajectory", "weights",
 ]  # fmt: skip
