@@ -14,7 +14,7 @@ STORED = sorted((path.parent.parent.name, path.parent.name) for path in RESULTS.
 
 
 def test_figure_4_and_what_it_stands_on_are_stored():
-    searches = {("deep_nets_search", "quick"), ("deep_nets_search", "full"), ("deep_nets_search_adam", "full")}
+    searches = {("deep_nets_search", "quick"), ("deep_nets_search_adam", "full")}
     assert {("deep_nets", "full"), ("deep_nets_optimisers", "full")} | searches <= set(STORED)
 
 
@@ -34,9 +34,7 @@ def test_a_stored_result_is_of_todays_specification(name, tier):
         assert "JPEG" in results.provenance  # the copy used is not the original pixels, and captions say so
 
 
-@pytest.mark.parametrize(
-    ("name", "tier"), [("deep_nets_search", "quick"), ("deep_nets_search", "full"), ("deep_nets_search_adam", "full")]
-)
+@pytest.mark.parametrize(("name", "tier"), [stored for stored in STORED if "search" in stored[0]])
 def test_the_step_sizes_are_those_that_the_searches_chose(name, tier):
     stored = load(RESULTS, name, tier)
     found, target = DeepNetsResult.of(stored), stored.manifest["specification"]["stop_at"]
@@ -45,4 +43,4 @@ def test_the_step_sizes_are_those_that_the_searches_chose(name, tier):
         assert found.best_rate(target, network, optimiser) in chosen, (network, optimiser)
         if tier == "full" and len(chosen) == 1:  # a network that stayed near chance is to run at two
             rate = found.best_rate(target, network, optimiser)
-            assert found.runs(network, optimiser, rate=rate)[0][1]["accuracy"][-1] > 0.13, (network, optimiser)
+            assert found.runs(network, optimiser, rate=rate)[0][1]["accuracy"][-1] > 0.15, (network, optimiser)
