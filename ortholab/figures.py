@@ -68,7 +68,9 @@ def network_line(network: str) -> dict[str, str]:
     return {"color": hue, "linestyle": "--" if network.endswith("gaussian") else "-"}
 
 
-def learning_curves(ax: Axes, result: DeepNetsResult, threshold: float, optimiser: str = "sgd", name: str = "accuracy"):
+def learning_curves(
+    ax: Axes, result: DeepNetsResult, threshold: float, optimiser: str = "sgd", name: str = "accuracy"
+) -> None:
     """Draw a metric against steps, a line a seed, each network at its best step size; step 0 stands at 1/2."""
     for network in dict.fromkeys(unit.network for unit in result.units if unit.optimiser == optimiser):
         steps, values = result.curve(threshold, network, optimiser, name=name)

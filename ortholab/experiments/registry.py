@@ -58,6 +58,13 @@ class Experiment:
 
 _MODULE = "ortholab.experiments."
 
+
+def _deep(name: str, title: str, shows: str, tiers: str, data=("mnist", "cifar10"), **more) -> Experiment:
+    """An experiment on deep networks: they share their trial and their table."""
+    tiers, start, table = (_MODULE + at for at in (f"deep_tiers:{tiers}", "deep_nets:start", "deep_result:summarise"))
+    return Experiment(name, title, shows, tiers=tiers, start=start, data=data, summarise=table, **more)
+
+
 EXPERIMENTS = {
     e.name: e
     for e in (
@@ -81,56 +88,42 @@ EXPERIMENTS = {
             figure="ortholab.figures:linear_depth",
             costs={"quick": Cost(90, 20), "full": Cost(420, 5400), "paper": Cost(420, 324_000)},
         ),
-        Experiment(
+        _deep(
             "deep_nets",
             "Six networks of 200 layers: tanh and ReLU, orthogonal and Gaussian",
             "deck, figure 4 (Pennington et al. 2017, figure 2)",
-            tiers=_MODULE + "deep_tiers:tiers",
-            start=_MODULE + "deep_nets:start",
-            data=("mnist", "cifar10"),
-            summarise=_MODULE + "deep_result:summarise",
+            "tiers",
             figure="ortholab.figures:deep_nets",
-            costs={"quick": Cost(6, 10), "full": Cost(18, 6000), "paper": Cost(72, 2.7e7)},
+            costs={"quick": Cost(6, 10), "full": Cost(18, 7200), "paper": Cost(72, 2.7e7)},
         ),
-        Experiment(
+        _deep(
             "deep_nets_optimisers",
             "The six networks with momentum, Adam and RMSProp",
             "deck, figure 4, for the optimisers that it leaves out",
-            tiers=_MODULE + "deep_tiers:optimiser_tiers",
-            start=_MODULE + "deep_nets:start",
-            data=("mnist", "cifar10"),
-            summarise=_MODULE + "deep_result:summarise",
+            "optimiser_tiers",
             figure="ortholab.figures:deep_nets",
             costs={"quick": Cost(54, 160), "full": Cost(20, 1500)},
         ),
-        Experiment(
+        _deep(
             "deep_nets_search",
             "The search for the step sizes of the six networks of 200 layers",
             "deck, figure 4: what its full tier stands on",
-            tiers=_MODULE + "deep_tiers:search_tiers",
-            start=_MODULE + "deep_nets:start",
-            data=("mnist", "cifar10"),
-            summarise=_MODULE + "deep_result:summarise",
+            "search_tiers",
             costs={"quick": Cost(216, 540), "full": Cost(12, 900)},
         ),
-        Experiment(
+        _deep(
             "deep_nets_search_adam",
             "The search for the step sizes of Adam",
             "deck, figure 4: what its rows with Adam stand on",
-            tiers=_MODULE + "deep_tiers:adam_search_tiers",
-            start=_MODULE + "deep_nets:start",
-            data=("mnist", "cifar10"),
-            summarise=_MODULE + "deep_result:summarise",
+            "adam_search_tiers",
             costs={"quick": Cost(54, 140), "full": Cost(18, 900)},
         ),
-        Experiment(
+        _deep(
             "deep_nets_depth",
             "Steps to an accuracy against depth: isometric and Gaussian start",
             "the companion of figure 4",
-            tiers=_MODULE + "deep_tiers:depth_tiers",
-            start=_MODULE + "deep_nets:start",
+            "depth_tiers",
             data=("mnist",),
-            summarise=_MODULE + "deep_result:summarise",
             figure="ortholab.figures:deep_nets_depth",
             costs={"quick": Cost(12, 60), "full": Cost(216, 1200)},
         ),

@@ -339,7 +339,8 @@ def tell_of_determinism(spec, unit, device):
 def test_on_cuda_torch_is_asked_to_repeat_its_bits(tmp_path, monkeypatch, device, asked):
     import torch
 
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is as before when the test ends
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     task = Task("u", f"{__name__}:tell_of_determinism", None, None, "s", str(tmp_path), device=device)
     assert compute(task).metrics == {"asked": asked}
     assert not torch.are_deterministic_algorithms_enabled()

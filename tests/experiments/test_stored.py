@@ -14,7 +14,7 @@ STORED = sorted((path.parent.parent.name, path.parent.name) for path in RESULTS.
 
 
 def test_figure_4_and_what_it_stands_on_are_stored():
-    searches = {("deep_nets_search", "quick"), ("deep_nets_search_adam", "full")}
+    searches = {("deep_nets_search", "quick"), ("deep_nets_search", "full"), ("deep_nets_search_adam", "full")}
     assert {("deep_nets", "full"), ("deep_nets_optimisers", "full")} | searches <= set(STORED)
 
 
