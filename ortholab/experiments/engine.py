@@ -184,7 +184,8 @@ class _Sweep:
         finally:
             self._finish(time.monotonic() - begun)
         if self.failed:
-            first = self.failed[0]
+            order = [*self.units]  # of the specification: which worker failed first is chance
+            first = min(self.failed, key=lambda outcome: order.index(outcome.name))
             raise RunError(
                 f"{len(self.failed)} of {len(self.units)} units failed, the others are stored; first {first.name}: "
                 f"{first.error} (traceback beside the results)"
