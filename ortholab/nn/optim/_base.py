@@ -1,0 +1,329 @@
+"""What StiefelSGD and StiefelAdam share: who is constrained, which path each matrix takes, and the step itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ortholab.errors import ArgumentError, bad, check_choice, check_number
+from ortholab.nn.optim import _capture
+from ortholab.nn.optim._arguments import check_lr, start_on_manifold, sort_parameters
+from ortholab.nn.optim._low_rank import LowRankStep
+from ortholab.nn.optim._moves import (
+    cayley_skew, cayley_tangent, frobenius, gram_minus_one, polar_near, qr_near, riemannian, shortening, tangent_,
+    tolerance,
+)  # fmt: skip
+
+RETRACTIONS = ("auto", "cayley", "qr", "polar")
+NOISE = 0.35  # rounding of one update of W, in units of eps sqrt(k) of ||Q^T Q - I||_F
+
+
+@dataclass
+class Job:
+    """One matrix's step, prepared: nothing is changed before every matrix's numbers are known to be finite."""
+
+    W: nn.Parameter
+    group: dict
+    path: str
+    data: object  # LowRankStep, or the gradient as a skew matrix or as an upright tangent vector
+    probe: torch.Tensor  # numbers of a LowRankStep, or the lengths (..., 1, 1) of the gradients
+
+
+class StiefelOptimiser(torch.optim.Optimizer):
+    """The base class; a subclass says how a gradient becomes a direction (``_direction``) and treats free parameters."""
+
+    def __init__(self, params, defaults: dict, constrained, low_rank: bool, project: bool) -> None:
+        self._project, self._low_rank = bool(project), bool(low_rank)
+        self._names: dict[nn.Parameter, str] = {}
+        self._modules: list[nn.Linear] = []
+        groups, self._names, owners = sort_parameters(params, constrained, defaults)
+        super().__init__(groups, defaults)
+        if self._low_rank and _capture.AVAILABLE:
+            mine = {p for group in self.param_groups if group["stiefel"] for p in group["params"]}
+            self._modules = [m for p, m in owners.items() if p in mine and type(m) in _capture.LINEAR]
+        self._link()
+
+    def add_param_group(self, param_group: dict) -> None:
+        """Add a group with its options: those of the constructor, and ``stiefel``: is it constrained? Checked alike."""
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        try:
+            self._check_group(group)
+            if group["stiefel"]:
+                for p in group["params"]:
+                    start_on_manifold(self._name(p), p, group["gain"], self._project)
+        except ArgumentError:
+            self.param_groups.pop()
+            raise
+
+    def _check_group(self, group: dict) -> None:
+        check_lr(group["lr"])
+        check_number("weight_decay", group["weight_decay"], low=0)
+        check_choice("retraction", group["retraction"], RETRACTIONS)
+        check_choice("metric", group["metric"], ("canonical", "euclidean"))
+        check_number("gain", group["gain"], low=1e-6, high=1e6)
+        check_number("max_step", group["max_step"], low=0, high=1, open_low=True)
+
+    def _name(self, p: nn.Parameter) -> str:
+        return self._names.get(p, f"a parameter of shape {tuple(p.shape)}")
+
+    # -- which path ----------------------------------------------------------------------------------------------------
+
+    def _momentum(self, group: dict) -> bool:
+        """Whether the direction remembers earlier gradients, so that its rank is not the batch's."""
+        raise NotImplementedError
+
+    def _path(self, W: torch.Tensor, group: dict, rows: int | None = None) -> str:
+        """The path of a matrix: ``rows`` is the number of images that its gradient is a product over, if it is one."""
+        n_out, n_in = W.shape[-2:]
+        square, way = n_out == n_in, group["retraction"]
+        cayley = way == "cayley" or (way == "auto" and square)
+        if rows is not None and way in ("auto", "cayley") and not self._momentum(group):
+            if (square or group["metric"] == "canonical") and _low_rank_wins(n_out, n_in, rows):
+                return "low-rank cayley"
+        if square:
+            return "skew cayley" if cayley else f"skew {way}"
+        return f"tangent {'polar' if way == 'auto' else way}"
+
+    def describe(self) -> str:
+        """Say in one line each which path every constrained matrix takes, and from which batch size on another.
+
+        "low-rank": Woodbury on 2 x batch equations, without a weight gradient; "skew": a square W = gQ turned by an
+        n x n skew matrix; "tangent": a step in the tangent space, then the retraction.
+        """
+        lines = []
+        linked = {m.weight for m in self._modules}
+        for group in self.param_groups:
+            for p in group["params"] if group["stiefel"] else ():
+                path = self._path(p, group)
+                top = _largest_low_rank(p, lambda r, p=p, g=group: self._path(p, g, r)) if p in linked else 0
+                path += f"; low-rank cayley up to {top} rows" if top else ""
+                lines.append(f"{self._name(p)} {tuple(p.shape)}: {path}")
+        return "\n".join(lines) or "no constrained matrix"
+
+    def _link(self) -> None:
+        """Tie the layers to this optimiser."""
+        self._captures = {module.weight: _capture.collect(module) for module in self._modules}
+        self._versions = {p: p._version for group in self.param_groups if group["stiefel"] for p in group["params"]}
+        for W, capture in self._captures.items():
+            capture.attach(self, self._name(W))
+
+    def plan(self, W: nn.Parameter, rows: int) -> str:
+        """What a layer is to keep for its weight W in a pass of so many rows: "low-rank", "skew" or "gradient"."""
+        group = next(g for g in self.param_groups if any(p is W for p in g["params"]))
+        kind = self._path(W, group, rows).split()[0]
+        return kind if kind != "tangent" else "gradient"
+
+    # -- the step ------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Take one step; ``closure`` computes the loss anew and is returned.
+
+        Nothing is changed if a gradient of a constrained matrix is not finite: ArgumentError.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        jobs, free = [], []
+        for group in self.param_groups:
+            check_lr(group["lr"])
+            with_gradient = [p for p in group["params"] if p.grad is not None]
+            if group["stiefel"]:
+                jobs += [self._prepare(p, group) for p in with_gradient]
+            elif with_gradient:
+                free.append((with_gradient, group))
+        probes = _to_host([job.probe for job in jobs])
+        for job, probe in zip(jobs, probes, strict=True):
+            if not math.isfinite(probe[0]):
+                raise ArgumentError(
+                    f"{self._name(job.W)}.grad must be finite; it is not (or overflows with the weights), and no "
+                    "parameter was changed"
+                )
+        for number, (job, probe) in enumerate(zip(jobs, probes, strict=True)):
+            self._move(job, probe, number / len(jobs))
+        for parameters, group in free:
+            self._free_step(parameters, group)
+        return loss
+
+    def _prepare(self, W: nn.Parameter, group: dict) -> Job:
+        if W.grad.is_sparse:
+            raise bad(f"{self._name(W)}.grad", "a sparse tensor", "dense")
+        rate, gain = -group["lr"] if group["maximize"] else group["lr"], group["gain"]
+        capture, G = self._captures.get(W), W.grad
+        if capture is not None and G is capture.token:
+            capture.check()
+            entries = capture.entries
+            fresh = all(e.version == W._version for e in entries)
+            path = self._path(W, group, sum(len(e.D) for e in entries))
+            if fresh and path.startswith("low-rank"):
+                if group["metric"] == "euclidean":
+                    rate = rate / 2
+                U, V = _stacked(W, entries)
+                step = LowRankStep(W, U, V, rate, gain)
+                return Job(W, group, path, step, step.probe)
+            if fresh and path.startswith("skew"):
+                A = sum(e.D.t() @ e.minus_Y for e in entries)
+                return self._skew_job(W, group, path, torch.sub(A.mT, A).div_(gain**2))
+            G = sum(e.D.t() @ e.X for e in entries)
+        path = self._path(W, group)
+        if path.startswith("skew"):
+            A = G @ W.mT
+            return self._skew_job(W, group, path, torch.sub(A, A.mT).div_(gain**2))
+        Q, G = (W / gain, G) if W.shape[-2] >= W.shape[-1] else (W.mT / gain, G.mT)
+        X = riemannian(Q, G, group["metric"])
+        return Job(W, group, path, X, torch.linalg.vector_norm(X, dim=(-2, -1), keepdim=True))
+
+    def _skew_job(self, W: nn.Parameter, group: dict, path: str, A: torch.Tensor) -> Job:
+        if group["metric"] == "euclidean":
+            A.mul_(0.5)
+        return Job(W, group, path, A, torch.linalg.vector_norm(A, dim=(-2, -1), keepdim=True))
+
+    def _move(self, job: Job, probe: list[float], share: float) -> None:
+        W, group, state = job.W, job.group, self.state[job.W]
+        limit = tolerance(W)
+        if "drift" not in state:
+            # The first polish comes sooner for some matrices than for others: not all of them in one step.
+            state["drift"], state["noise"], state["capped"] = 0.6 * share * limit, 0.0, 0
+        if self._versions.get(W, W._version) != W._version:
+            start_on_manifold(self._name(W), W, group["gain"], False)
+        allowed, longest = limit / 400, group["max_step"]
+        if job.path == "low-rank cayley":
+            error, growth, capped = job.data.move_(probe, longest, allowed)
+            self._account(W, group, error, growth, capped, limit)
+        else:
+            self._dense_move(job, limit, allowed, longest)
+        self._versions[W] = W._version
+
+    def _dense_move(self, job: Job, limit: float, allowed: float, longest: float) -> None:
+        W, group, state, gain = job.W, job.group, self.state[job.W], job.group["gain"]
+        direction, factor = self._direction(state, job.data, job.probe, group, W)
+        rate = -group["lr"] if group["maximize"] else group["lr"]
+        kind, way = job.path.split()
+        wide = W.shape[-2] < W.shape[-1]
+        # T is the step in units of Q: Q <- R(Q, -T Q) if it is skew, R(Q, -T) if it is an upright tangent vector.
+        T = direction * (factor * (rate if kind == "skew" else rate / gain))
+        cut = shortening(T, longest)
+        if cut is not None:
+            T = T * cut
+        if (kind, way) == ("skew", "cayley"):
+            new, error = cayley_skew(W, T, allowed)
+            W.copy_(new)
+            self._account(W, group, error, 0.0, cut is not None, limit)
+            return
+        Q = (W.mT if wide else W) / gain
+        X = -(T @ Q) if kind == "skew" else -T
+        new = {"qr": _qr, "polar": _polar, "cayley": cayley_tangent}[way](Q, X)
+        W.copy_((new.mT if wide else new) * gain)
+        if kind == "tangent":
+            self._transport(state, new)
+        if way == "cayley":
+            self._account(W, group, 0.0, 0.0, cut is not None, limit)
+        elif cut is not None:
+            state["capped"] += 1
+
+    def _account(self, W: nn.Parameter, group: dict, error: float, growth: float, capped: bool, limit: float) -> None:
+        """Add up the bounds of what takes W off the manifold, and polish before they reach the tolerance."""
+        state = self.state[W]
+        eps = torch.finfo(W.dtype).eps * math.sqrt(min(W.shape[-2:]))
+        state["drift"] = state["drift"] * (1 + growth) + error
+        state["noise"] = state["noise"] * (1 + growth) ** 2 + (NOISE * eps) ** 2
+        state["capped"] += capped
+        if capped or state["drift"] + math.sqrt(state["noise"]) > 0.6 * limit:
+            self._polish(W, group, limit)
+            state["drift"], state["noise"] = 0.0, (NOISE * eps) ** 2
+
+    def _polish(self, W: nn.Parameter, group: dict, limit: float) -> None:
+        """W <- W (3 I - W^T W / g^2) / 2, on the short side: one step of Newton and Schulz."""
+        gain, wide = group["gain"], W.shape[-2] < W.shape[-1]
+        for _ in range(4):
+            Q = (W.mT if wide else W) / gain if gain != 1 or wide else W
+            E = gram_minus_one(Q)
+            e = frobenius(E)
+            if not e < 0.1:
+                raise ArgumentError(
+                    f"{self._name(W)} must stay on the manifold; ||W^T W / gain^2 - I||_F is {e:.3g}: "
+                    "something else than this optimiser has changed it"
+                )
+            W.sub_(E @ W if wide else W @ E, alpha=0.5)
+            if 0.75 * e * e <= 0.05 * limit:
+                return
+
+    def _transport(self, state: dict, Q: torch.Tensor) -> None:
+        """Carry what the state remembers of the tangent space to the new point."""
+
+    def _direction(self, state: dict, gradient: torch.Tensor, size: torch.Tensor, group: dict, W: torch.Tensor):
+        """Return (direction, factor): the step is rate * factor * direction."""
+        raise NotImplementedError
+
+    def _free_step(self, parameters: list[nn.Parameter], group: dict) -> None:
+        raise NotImplementedError
+
+    # -- the rest of a torch optimiser ---------------------------------------------------------------------------------
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients. Those that are kept as a product become None either way."""
+        for W, capture in self._captures.items():
+            if W.grad is not None and W.grad is capture.token:
+                W.grad = None
+            capture.clear()
+        super().zero_grad(set_to_none)
+
+    def __getstate__(self) -> dict:
+        mine = {name: getattr(self, name) for name in ("_project", "_low_rank", "_names", "_modules")}
+        return {**super().__getstate__(), **mine}
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        if "_modules" in state or not hasattr(self, "_captures"):
+            self._link()
+
+
+def _qr(Q: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
+    return qr_near(Q + X)
+
+
+def _polar(Q: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
+    return polar_near(Q + X)
+
+
+def _low_rank_wins(n_out: int, n_in: int, rows: int) -> bool:
+    """Whether the low-rank step takes fewer operations than the gradient and the dense step."""
+    long, short = max(n_out, n_in), min(n_out, n_in)
+    low = 4 * rows * n_out * n_in + 8 * rows**2 * (long + n_in) + 32 * rows**3
+    dense = 2 * rows * n_out * n_in + (4 * long**3 if long == short else 8 * long * short**2)
+    return low < 0.8 * dense
+
+
+def _largest_low_rank(W: torch.Tensor, path) -> int:
+    low, high = 0, 2 * max(W.shape)
+    while low < high:  # the low-rank step's cost grows faster than the dense one's
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if path(middle).startswith("low-rank") else (low, middle - 1)
+    return low
+
+
+def _stacked(W: torch.Tensor, entries: list) -> tuple[torch.Tensor, torch.Tensor]:
+    """[D; -Y] and [X; dX] over all entries."""
+    if len(entries) == 1 and entries[0].U is not None:
+        return entries[0].U, entries[0].V
+    D, X, minus_Y = (torch.cat([getattr(e, name) for e in entries]) for name in ("D", "X", "minus_Y"))
+    return torch.cat([D, minus_Y]), torch.cat([X, D @ W])
+
+
+def _to_host(probes: list[torch.Tensor]) -> list[list[float]]:
+    """All numbers in one transfer; a probe comes back as a list with its largest entry first."""
+    if not probes:
+        return []
+    flat = torch.cat([p.reshape(-1).to(torch.float64) for p in probes]).tolist()
+    out, start = [], 0
+    for p in probes:
+        values = flat[start : start + p.numel()]
+        out.append(values if p.ndim == 1 else [max(values, key=lambda v: v if v == v else math.inf), *values])
+        start += p.numel()
+    return out

@@ -1,0 +1,173 @@
+"""Linear layers that hand their optimiser X, Y, D and dX in the place of a weight gradient."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+from ortholab.errors import ArgumentError
+
+# Tells a backward pass from torch.autograd.grad; torch has no public name for it. Without it gradients are formed.
+AVAILABLE = hasattr(torch._C, "_will_engine_execute_node")
+
+
+@dataclass
+class Entry:
+    """What one use of the layer left in one backward pass: rows are images; ``U`` and ``V`` only for a low rank."""
+
+    X: torch.Tensor
+    D: torch.Tensor
+    minus_Y: torch.Tensor
+    version: int  # of the weight: Y belongs to that W and to no later one
+    U: torch.Tensor | None = None  # [D; -Y]
+    V: torch.Tensor | None = None  # [X; dX]
+
+
+class Capture:
+    """The link from a layer to its optimiser. A copy of the layer is an ordinary layer again: its link leads nowhere."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.token: torch.Tensor | None = None
+        self._version = 0
+        self._owner: Callable[[], object] = lambda: None
+        self.name = "weight"
+
+    def __reduce__(self):
+        return Capture, ()
+
+    def attach(self, owner: object, name: str) -> None:
+        """Let ``owner`` collect: its ``plan(W, rows)`` says "low-rank", "skew", or "gradient" where that is the best."""
+        self._owner, self.name = weakref.ref(owner), name
+
+    def planned(self, W: nn.Parameter, rows: int) -> str:
+        """How the weight's gradient is to be kept for so many rows; "torch": as if there were no optimiser of ours."""
+        owner = self._owner()
+        return "torch" if owner is None else owner.plan(W, rows)
+
+    def add(self, W: nn.Parameter, entry: Entry) -> None:
+        """Keep an entry, as if its D^T X were added to W.grad."""
+        if W.grad is not None and W.grad is not self.token:
+            W.grad.addmm_(entry.D.t(), entry.X)
+            return
+        if W.grad is None:  # zeroed since the last pass, or never set
+            self.entries = []
+            if self.token is None or self.token.shape != W.shape or self.token.device != W.device:
+                self.token = torch.full_like(W, torch.nan, requires_grad=False)
+                self._version = self.token._version
+            W.grad = self.token
+        self.check()
+        self.entries.append(entry)
+
+    def holds(self, W: nn.Parameter) -> bool:
+        """Whether W's gradient is, so far, a product."""
+        return self.token is not None and W.grad is self.token
+
+    def check(self) -> None:
+        """Raise ArgumentError if someone wrote into the stand-in for the gradient: the product would not follow."""
+        if self.token is not None and self.token._version != self._version:
+            self.token = None
+            raise ArgumentError(
+                f"{self.name}.grad is kept as a product and must not be changed in place (clipping, scaling, a second "
+                "use of the weight outside its layer); got a change. Make the optimiser with low_rank=False"
+            )
+
+    def clear(self) -> None:
+        """Forget what was collected."""
+        self.entries = []
+
+
+class _Collect(torch.autograd.Function):
+    """F.linear whose backward gives D^T X only to who asks for it by torch.autograd.grad."""
+
+    @staticmethod
+    def forward(ctx, x, W, b, capture, plan):
+        y = nn.functional.linear(x, W, b)
+        ctx.save_for_backward(x, W, b)
+        ctx.capture, ctx.plan, ctx.weight_version = capture, plan, W._version
+        ctx.y, ctx.y_version = y.detach(), y._version
+        ctx.parameter = W
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, d):
+        x, W, b = ctx.saved_tensors
+        rows = d.numel() // W.shape[0]
+        D, X = d.reshape(rows, W.shape[0]), x.reshape(rows, W.shape[1])
+        db = D.sum(0) if b is not None and ctx.needs_input_grad[2] else None
+        try:
+            collect = torch._C._will_engine_execute_node(ctx.next_functions[1][0])
+            asked = False
+        except RuntimeError:  # what the engine says to torch.autograd.grad(loss, W)
+            collect, asked = False, True
+        dX = None
+        if ctx.plan == "gradient" and not ctx.capture.holds(ctx.parameter):
+            collect, asked = False, collect or asked
+        if collect:
+            y = ctx.y.reshape(rows, W.shape[0])
+            if ctx.y._version != ctx.y_version:  # an activation worked in place
+                y, b = X @ W.t(), None
+            dX = _keep(ctx, W, X, D, y, b)
+        if dX is None and ctx.needs_input_grad[0]:
+            dX = D @ W
+        return (None if not ctx.needs_input_grad[0] else dX.view(x.shape)), D.t() @ X if asked else None, db, None, None
+
+
+def _keep(ctx, W: torch.Tensor, X: torch.Tensor, D: torch.Tensor, y: torch.Tensor, b: torch.Tensor | None):
+    """Put an entry in the capture; return dX where it was formed on the way."""
+    rows = len(D)
+    if ctx.plan != "low-rank":
+        minus_Y = -y if b is None else b - y
+        ctx.capture.add(ctx.parameter, Entry(X, D, minus_Y, ctx.weight_version))
+        return None
+    U, V = D.new_empty(2 * rows, W.shape[0]), D.new_empty(2 * rows, W.shape[1])
+    U[:rows] = D
+    if b is None:
+        torch.neg(y, out=U[rows:])
+    else:
+        torch.sub(b, y, out=U[rows:])
+    V[:rows] = X
+    torch.mm(D, W, out=V[rows:])
+    ctx.capture.add(ctx.parameter, Entry(X, D, U[rows:], ctx.weight_version, U, V))
+    return V[rows:]
+
+
+class CollectingLinear(nn.Linear):
+    """An nn.Linear under an optimiser of this package. It computes, saves and loads what an nn.Linear does."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        W = self.weight
+        if (
+            torch.compiler.is_compiling()
+            or not (torch.is_grad_enabled() and W.requires_grad)
+            or torch.is_autocast_enabled(x.device.type)
+            or torch._C._are_functorch_transforms_active()
+            or x.dtype != W.dtype
+        ):
+            return super().forward(x)
+        capture = self._capture
+        plan = capture.planned(W, x.numel() // x.shape[-1]) if x.numel() else "torch"
+        if plan == "torch":
+            return super().forward(x)
+        return _Collect.apply(x, W, self.bias, capture, plan)
+
+    def _get_name(self) -> str:
+        return "Linear"
+
+
+LINEAR = (nn.Linear, CollectingLinear)
+
+
+def collect(module: nn.Linear) -> Capture:
+    """Make an nn.Linear a collecting one, in place."""
+    if not isinstance(module, CollectingLinear):
+        module.__class__ = CollectingLinear
+    if "_capture" not in module.__dict__:
+        module.__dict__["_capture"] = Capture()
+    return module.__dict__["_capture"]
