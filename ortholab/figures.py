@@ -122,3 +122,17 @@ def steps_against_depth(ax: Axes, result: DeepNetsResult, threshold: float) -> N
             mean, *ends = np.exp([(x.mean(), x.min(), x.max()) for x in logs]).T
             plot.simulation(ax, arrived, mean, ends, color=network_line(network)["color"], label=network)
     ax.set(xscale="log", yscale="log", xlabel="depth $L$", ylabel=f"steps to accuracy {threshold:g}")
+
+
+def atlas(results: Results) -> Figure:
+    """Draw accuracy at the end against the distance to the Stiefel manifold, each way at its best step size."""
+    from ortholab.experiments.atlas_result import AtlasResult
+
+    found = AtlasResult.of(results)
+    fig, ax = plot.subplots(height=4.2)
+    for way in found.ways:
+        x, y = np.log10(np.maximum(found.last(way, "distance"), 1e-9)).mean(), found.last(way, "accuracy").mean()
+        ax.plot(x, y, "o", color=plot.colour("data"))
+        ax.annotate(way, (x, y), textcoords="offset points", xytext=(5, 0), va="center", fontsize=7)
+    ax.set(xlabel="log10 distance to the manifold", ylabel="test accuracy")
+    return _captioned(fig, results)

@@ -127,6 +127,27 @@ EXPERIMENTS = {
             figure="ortholab.figures:deep_nets_depth",
             costs={"quick": Cost(12, 60), "full": Cost(216, 1200)},
         ),
+        Experiment(
+            "atlas",
+            "Every constraint and every penalty on one problem",
+            "deck, section III as a whole",
+            tiers=_MODULE + "atlas:tiers",
+            start=_MODULE + "atlas:start",
+            data=("mnist",),
+            summarise=_MODULE + "atlas_result:summarise",
+            figure="ortholab.figures:atlas",
+            costs={"quick": Cost(14, 10), "full": Cost(70, 180)},
+        ),
+        Experiment(
+            "atlas_search",
+            "The search for the step sizes of the atlas",
+            "what the atlas stands on",
+            tiers=_MODULE + "atlas:search_tiers",
+            start=_MODULE + "atlas:start",
+            data=("mnist",),
+            summarise=_MODULE + "atlas_result:summarise",
+            costs={"full": Cost(168, 200)},
+        ),
     )
 }
 

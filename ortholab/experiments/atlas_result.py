@@ -1,0 +1,113 @@
+"""What the runs of the atlas say: each way at its best step size, with intervals over seeds, and their paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from ortholab.errors import ArgumentError, bad
+from ortholab.experiments.atlas import WAYS, Unit
+from ortholab.experiments.results import Results
+
+
+@dataclass(frozen=True, eq=False)
+class AtlasResult:
+    """Runs: ``units[i]`` gave ``metrics[i]``. A way with several step sizes is looked at at its best.
+
+    Best is the least ``final_loss`` (of the last 20 batches), mean over the seeds; a run that diverged has none.
+    """
+
+    units: tuple[Unit, ...]
+    metrics: tuple[dict, ...]
+    provenance: str
+
+    @classmethod
+    def of(cls, results: Results) -> AtlasResult:
+        """Take the results that :func:`ortholab.experiments.load` read."""
+        return cls(tuple(Unit(**unit) for unit in results.units), results.metrics, results.provenance)
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The ways that were run, in the order of :data:`~ortholab.experiments.atlas.WAYS`."""
+        run = {unit.way for unit in self.units}
+        return tuple(way for way in WAYS if way in run)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, ascending."""
+        return tuple(sorted({unit.seed for unit in self.units}))
+
+    def rates(self, way: str) -> dict[float, float]:
+        """Return the step sizes of a way with the mean final loss of each. Raises ArgumentError."""
+        scores: dict[float, list[float]] = {}
+        for unit, found in self._of(way):
+            scores.setdefault(unit.rate, []).append(found["final_loss"])
+        return {rate: float(np.mean(losses)) for rate, losses in sorted(scores.items())}
+
+    def best_rate(self, way: str) -> float:
+        """Return the step size with the least loss."""
+        losses = self.rates(way)
+        return min(losses, key=losses.get)
+
+    def runs(self, way: str) -> tuple[dict, ...]:
+        """Return the metrics of all seeds, in their order, at the best step size."""
+        rate = self.best_rate(way)
+        chosen = [(u.seed, found) for u, found in self._of(way) if u.rate == rate]
+        return tuple(found for _, found in sorted(chosen, key=lambda pair: pair[0]))
+
+    def last(self, way: str, metric: str) -> np.ndarray:
+        """Return the last value of a metric for each seed, shape (seeds,)."""
+        return np.array([np.ravel(found[metric])[-1] for found in self.runs(way)], dtype=float)
+
+    def against(self, way: str, other: str, metric: str = "accuracy") -> tuple[float, float, float]:
+        """Return the mean of way - other over paired seeds, and its 95 % t interval."""
+        difference = self.last(way, metric) - self.last(other, metric)
+        if len(difference) < 2:
+            raise ArgumentError("an interval must have two seeds or more; got one")
+        half = stdtrit(len(difference) - 1, 0.975) * difference.std(ddof=1) / len(difference) ** 0.5
+        return float(difference.mean()), float(difference.mean() - half), float(difference.mean() + half)
+
+    def table(self):
+        """Return a pandas DataFrame, a row a way: means over the seeds at the end of training."""
+        import pandas
+
+        free = np.median(self.last("free", "seconds_a_step")) if "free" in self.ways else 1.0
+        rows = [
+            {
+                "way": way, "kind": WAYS[way].kind, "step size": self.best_rate(way),
+                "loss": self.last(way, "final_loss").mean(), "accuracy": self.last(way, "accuracy").mean(),
+                "±": self.last(way, "accuracy").std(ddof=1) if len(self.seeds) > 1 else np.nan,
+                "distance": self.last(way, "distance").mean(), "s_min": self.last(way, "smallest").mean(),
+                "s_max": self.last(way, "largest").mean(),
+                "time": np.median(self.last(way, "seconds_a_step")) / free,
+            }
+            for way in self.ways
+        ]  # fmt: skip
+        return pandas.DataFrame(rows).set_index("way")
+
+    def paths(self, seed: int) -> dict[str, np.ndarray]:
+        """Return each way's path of the first treated matrix from the common start, (records, 2).
+
+        The plane is that of the two leading principal directions of all points together, so distances are shortened
+        and never stretched (but for the sketch's tenth). Ways that begin elsewhere are left out.
+        """
+        if seed not in self.seeds:
+            raise bad("seed", seed, "one of " + ", ".join(map(str, self.seeds)))
+        at = self.seeds.index(seed)
+        start = WAYS["free"].start
+        found = {way: np.array(self.runs(way)[at]["sketch"]) for way in self.ways if WAYS[way].start == start}
+        _, _, directions = np.linalg.svd(np.concatenate([*found.values()]), full_matrices=False)
+        return {way: points @ directions[:2].T for way, points in found.items()}
+
+    def _of(self, way: str) -> list[tuple[Unit, dict]]:
+        found = [pair for pair in zip(self.units, self.metrics, strict=True) if pair[0].way == way]
+        if not found:
+            raise bad("way", way, "one of " + ", ".join(self.ways))
+        return found
+
+
+def summarise(results: Results):
+    """Return the table that ``ortholab show atlas`` prints."""
+    return AtlasResult.of(results).table()
