@@ -11,6 +11,8 @@ from ortholab.theory.stiefel import project as nearest
 
 # A start may be off by this much in an entry of W^T W / gain^2 - I: far above the rounding of float32, and of float16.
 TOLERANCE = 1e-3
+# After a Newton step from an error of _SMALL what is left is rounding; from one of _LOST four steps still get there.
+_SMALL, _LOST = 1e-4, 0.3
 
 
 class Constraint(torch.nn.Module):
@@ -46,13 +48,12 @@ class Constraint(torch.nn.Module):
 
     def forward(self, *free: torch.Tensor) -> torch.Tensor:
         """Return W. Raises ArgumentError if a free parameter has become NaN or infinite (not in compiled code)."""
-        W = self.as_given(self.gain * self.frame(self.upright(free[0]), *free[1:]))
-        if not torch.compiler.is_compiling() and not bool(torch.isfinite(W.detach()).all()):
+        if not torch.compiler.is_compiling() and not all(bool(torch.isfinite(x).all()) for x in free):
             raise ArgumentError(
-                f"{self.name} must be finite; its free parameters have become NaN or infinite, as after a step with "
+                f"{self.name} must have finite free parameters; they have become NaN or infinite, as after a step with "
                 f"such a gradient (shape {self.shape})"
             )
-        return W
+        return self.as_given(self.gain * self.frame(self.upright(free[0]), *free[1:]))
 
     @torch.no_grad()
     def right_inverse(self, value: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
@@ -89,14 +90,29 @@ class Constraint(torch.nn.Module):
         return f"gain={self.gain:g}"
 
 
-def polish(Q: torch.Tensor) -> torch.Tensor:
-    """Return Q + Q (I - Q^T Q) / 2: one Newton step to the nearest orthonormal columns, error E -> 3 E^2 / 4.
+def polish(Q: torch.Tensor, name: str) -> torch.Tensor:
+    """Return Q + Q E / 2, E = I - Q^T Q: a Newton step to the nearest orthonormal columns, after it E is 3 E^2 / 4.
 
-    The correction is of the size of the rounding, and carries no gradient.
+    The change is of the size of the rounding and carries no gradient. It is repeated where E was large, as after a
+    solve with huge parameters in float32. Raises ArgumentError where so many digits were lost that Q means nothing.
+    Compiled code has one step and no check.
     """
     with torch.no_grad():
-        E = torch.eye(Q.shape[-1], dtype=Q.dtype, device=Q.device) - Q.mT @ Q
-        change = Q @ E / 2
+        R = Q
+        for _ in range(4):
+            E = torch.eye(Q.shape[-1], dtype=Q.dtype, device=Q.device) - R.mT @ R
+            R = R + R @ E / 2
+            if torch.compiler.is_compiling():
+                break
+            off = E.abs().max().item()
+            if off <= _SMALL:
+                break
+            if not off <= _LOST:
+                raise ArgumentError(
+                    f"{name} must have smaller free parameters in {Q.dtype}: rounding took it off orthogonality by "
+                    f"{off:.2g}"
+                )
+        change = R - Q
     return Q + change
 
 

@@ -6,7 +6,7 @@ import torch
 
 
 class BasePoint(torch.nn.Module):
-    """B with B [I; 0] = Q; ``forward(F)`` returns B F for F (..., n, k).
+    """B with B [I; 0] = Q; ``forward(F)`` returns B F for F (..., n, m).
 
     For Q = [Q1; Q2] let Q1 = S H, S orthogonal and H symmetric, H >= 0 (its polar form), and V = Q + [S; 0]. Then
     V^T V = 2 (I + H), and the reflection R = I - V (I + H)^(-1) V^T turns V round and leaves Q - [S; 0] alone, for that
@@ -38,6 +38,6 @@ class BasePoint(torch.nn.Module):
         """Return B F."""
         if self.mirror is None:
             return self.turn @ F
-        k = F.shape[-1]
+        k = self.turn.shape[-1]
         Y = torch.cat([self.turn @ F[..., :k, :], F[..., k:, :]], dim=-2)
         return Y - self.mirror @ (self.mirror.mT @ Y)

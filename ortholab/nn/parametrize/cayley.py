@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ortholab.errors import ArgumentError, check_choice
-from ortholab.nn.parametrize.base import Constraint
+from ortholab.nn.parametrize.base import Constraint, polish
 from ortholab.nn.parametrize.base_point import BasePoint
 from ortholab.nn.parametrize.skew import blocks, join
 
@@ -60,7 +60,7 @@ class Cayley(Constraint):
     def frame(self, X: torch.Tensor) -> torch.Tensor:
         """Return Q (..., n, k)."""
         Q = cayley_frame(*blocks(X))
-        return Q if self.base is None else self.base(Q)
+        return polish(Q if self.base is None else self.base(Q), self.name)
 
     def free(self, Q: torch.Tensor) -> tuple[torch.Tensor]:
         """Return the parameters of Q: zero at a base point, which is moved there."""

@@ -49,7 +49,7 @@ class Exponential(Constraint):
 
     def frame(self, X: torch.Tensor) -> torch.Tensor:
         """Return Q (..., n, k)."""
-        return polish(self.base(exponential_frame(*blocks(X))))
+        return polish(self.base(exponential_frame(*blocks(X))), self.name)
 
     def free(self, Q: torch.Tensor) -> tuple[torch.Tensor]:
         """Move the base point to Q and return its parameters, zero."""

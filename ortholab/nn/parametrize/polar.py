@@ -62,7 +62,7 @@ def whiten(V: torch.Tensor, name: str = "V") -> torch.Tensor:
                 f"{name} must have a free matrix of full rank, with condition number below 0.1 / sqrt(eps); got a "
                 f"ratio {ratio:.2g} of the eigenvalues of V V^T"
             )
-    return polish(W.mT).mT
+    return polish(W.mT, name).mT
 
 
 class Polar(Constraint):

@@ -8,7 +8,7 @@ import torch
 
 from ortholab.errors import ArgumentError, bad, check_int
 from ortholab.nn.init import check_torch_generator
-from ortholab.nn.parametrize.base import Constraint
+from ortholab.nn.parametrize.base import Constraint, polish
 from ortholab.nn.parametrize.cayley import cayley_frame, cayley_skew
 from ortholab.nn.parametrize.skew import blocks, join
 
@@ -40,7 +40,7 @@ class ScaledCayley(Constraint):
     def frame(self, X: torch.Tensor) -> torch.Tensor:
         """Return Q (..., n, n)."""
         A, K = blocks(X)
-        return cayley_frame(-A, K) * self.signs.unsqueeze(-2)
+        return polish(cayley_frame(-A, K) * self.signs.unsqueeze(-2), self.name)
 
     def start(self, value: torch.Tensor) -> torch.Tensor:
         """Return the first Q: of the value, or of random angles."""
@@ -57,8 +57,9 @@ class ScaledCayley(Constraint):
         found = cayley_skew(Q * self.signs.unsqueeze(-2).to(Q), self.tolerance)
         if found is None:
             raise ArgumentError(
-                f"{self.name} times D must have no eigenvalue -1 times gain; got one, with negative = {self.negative}. "
-                f"negative=None chooses signs that reach it"
+                f"{self.name} times D must have no eigenvalue -1 times gain, and it has one if det({self.name}) is not "
+                f"of the sign of det(D) = (-1)^negative; got one, with negative = {self.negative}. negative=None "
+                f"chooses signs that reach it"
             )
         return (join(-found[0], found[1]),)
 
