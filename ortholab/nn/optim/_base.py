@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from ortholab.nn.optim import _capture
 from ortholab.nn.optim._arguments import check_lr, start_on_manifold, sort_parameters
 from ortholab.nn.optim._low_rank import LowRankStep
 from ortholab.nn.optim._moves import (
-    cayley_skew, cayley_tangent, frobenius, gram_minus_one, polar_near, qr_near, riemannian, shortening, tangent_,
+    cayley_skew_, cayley_tangent, estimated_error, frobenius, gram_minus_one, polar_near, qr_near, riemannian, shortening, tangent_,
     tolerance,
 )  # fmt: skip
 
@@ -107,6 +108,7 @@ class StiefelOptimiser(torch.optim.Optimizer):
 
     def _link(self) -> None:
         """Tie the layers to this optimiser."""
+        self._group_of = {p: group for group in self.param_groups for p in group["params"]}
         self._captures = {module.weight: _capture.collect(module) for module in self._modules}
         self._versions = {p: p._version for group in self.param_groups if group["stiefel"] for p in group["params"]}
         for W, capture in self._captures.items():
@@ -114,8 +116,7 @@ class StiefelOptimiser(torch.optim.Optimizer):
 
     def plan(self, W: nn.Parameter, rows: int) -> str:
         """What a layer is to keep for its weight W in a pass of so many rows: "low-rank", "skew" or "gradient"."""
-        group = next(g for g in self.param_groups if any(p is W for p in g["params"]))
-        kind = self._path(W, group, rows).split()[0]
+        kind = self._path(W, self._group_of[W], rows).split()[0]
         return kind if kind != "tangent" else "gradient"
 
     # -- the step ------------------------------------------------------------------------------------------------------
@@ -140,7 +141,7 @@ class StiefelOptimiser(torch.optim.Optimizer):
                 free.append((with_gradient, group))
         probes = _to_host([job.probe for job in jobs])
         for job, probe in zip(jobs, probes, strict=True):
-            if not math.isfinite(probe[0]):
+            if not all(map(math.isfinite, probe)):
                 raise ArgumentError(
                     f"{self._name(job.W)}.grad must be finite; it is not (or overflows with the weights), and no "
                     "parameter was changed"
@@ -165,23 +166,24 @@ class StiefelOptimiser(torch.optim.Optimizer):
                 if group["metric"] == "euclidean":
                     rate = rate / 2
                 U, V = _stacked(W, entries)
-                step = LowRankStep(W, U, V, rate, gain)
+                step = LowRankStep(W, U, V, rate, gain, self.state[W].get("balance"))
                 return Job(W, group, path, step, step.probe)
             if fresh and path.startswith("skew"):
-                A = sum(e.D.t() @ e.minus_Y for e in entries)
-                return self._skew_job(W, group, path, torch.sub(A.mT, A).div_(gain**2))
-            G = sum(e.D.t() @ e.X for e in entries)
+                return self._skew_job(W, group, path, _sum(e.D.t() @ e.Y for e in entries))
+            G = _sum(e.D.t() @ e.X for e in entries)
         path = self._path(W, group)
         if path.startswith("skew"):
-            A = G @ W.mT
-            return self._skew_job(W, group, path, torch.sub(A, A.mT).div_(gain**2))
+            return self._skew_job(W, group, path, G @ W.mT)
         Q, G = (W / gain, G) if W.shape[-2] >= W.shape[-1] else (W.mT / gain, G.mT)
         X = riemannian(Q, G, group["metric"])
         return Job(W, group, path, X, torch.linalg.vector_norm(X, dim=(-2, -1), keepdim=True))
 
-    def _skew_job(self, W: nn.Parameter, group: dict, path: str, A: torch.Tensor) -> Job:
-        if group["metric"] == "euclidean":
-            A.mul_(0.5)
+    def _skew_job(self, W: nn.Parameter, group: dict, path: str, P: torch.Tensor) -> Job:
+        """From P = G W^T the skew matrix (P - P^T) / gain^2, in the Euclidean metric half of it."""
+        A = P - P.mT
+        unit = (0.5 if group["metric"] == "euclidean" else 1.0) / group["gain"] ** 2
+        if unit != 1:
+            A.mul_(unit)
         return Job(W, group, path, A, torch.linalg.vector_norm(A, dim=(-2, -1), keepdim=True))
 
     def _move(self, job: Job, probe: list[float], share: float) -> None:
@@ -192,9 +194,12 @@ class StiefelOptimiser(torch.optim.Optimizer):
             state["drift"], state["noise"], state["capped"] = 0.6 * share * limit, 0.0, 0
         if self._versions.get(W, W._version) != W._version:
             start_on_manifold(self._name(W), W, group["gain"], False)
-        allowed, longest = limit / 400, group["max_step"]
+        longest = group["max_step"]
+        # What one step may add: a longer series costs a polish's share of work for a low rank, much more for a dense one.
+        allowed = limit / (400 if job.path == "low-rank cayley" else 60)
         if job.path == "low-rank cayley":
             error, growth, capped = job.data.move_(probe, longest, allowed)
+            state["balance"] = job.data.next_balance(probe)
             self._account(W, group, error, growth, capped, limit)
         else:
             self._dense_move(job, limit, allowed, longest)
@@ -206,16 +211,16 @@ class StiefelOptimiser(torch.optim.Optimizer):
         rate = -group["lr"] if group["maximize"] else group["lr"]
         kind, way = job.path.split()
         wide = W.shape[-2] < W.shape[-1]
-        # T is the step in units of Q: Q <- R(Q, -T Q) if it is skew, R(Q, -T) if it is an upright tangent vector.
-        T = direction * (factor * (rate if kind == "skew" else rate / gain))
+        # The step in units of Q: Q <- R(Q, -T Q) if T is skew, R(Q, -T) if T is an upright tangent vector.
+        factor = factor * (rate if kind == "skew" else rate / gain)
+        if (kind, way) == ("skew", "cayley"):
+            error, cut = cayley_skew_(W, direction * factor, allowed, longest)
+            self._account(W, group, error, 0.0, cut, limit)
+            return
+        T = direction * factor
         cut = shortening(T, longest)
         if cut is not None:
             T = T * cut
-        if (kind, way) == ("skew", "cayley"):
-            new, error = cayley_skew(W, T, allowed)
-            W.copy_(new)
-            self._account(W, group, error, 0.0, cut is not None, limit)
-            return
         Q = (W.mT if wide else W) / gain
         X = -(T @ Q) if kind == "skew" else -T
         new = {"qr": _qr, "polar": _polar, "cayley": cayley_tangent}[way](Q, X)
@@ -235,8 +240,13 @@ class StiefelOptimiser(torch.optim.Optimizer):
         state["noise"] = state["noise"] * (1 + growth) ** 2 + (NOISE * eps) ** 2
         state["capped"] += capped
         if capped or state["drift"] + math.sqrt(state["noise"]) > 0.6 * limit:
-            self._polish(W, group, limit)
-            state["drift"], state["noise"] = 0.0, (NOISE * eps) ** 2
+            # The bounds are for the worst case. A look costs a few products with vectors, a polish two with matrices.
+            state["looks"] = state.get("looks", 0) + 1
+            seen = 1.3 * estimated_error(W, group["gain"], state["looks"]) if min(W.shape[-2:]) >= 384 else math.inf
+            if capped or seen > 0.6 * limit:
+                self._polish(W, group, limit)
+                seen = NOISE * eps
+            state["drift"], state["noise"] = 0.0, seen**2
 
     def _polish(self, W: nn.Parameter, group: dict, limit: float) -> None:
         """W <- W (3 I - W^T W / g^2) / 2, on the short side: one step of Newton and Schulz."""
@@ -309,21 +319,24 @@ def _largest_low_rank(W: torch.Tensor, path) -> int:
 
 
 def _stacked(W: torch.Tensor, entries: list) -> tuple[torch.Tensor, torch.Tensor]:
-    """[D; -Y] and [X; dX] over all entries."""
+    """[D; Y] and [X; dX] over all entries."""
     if len(entries) == 1 and entries[0].U is not None:
         return entries[0].U, entries[0].V
-    D, X, minus_Y = (torch.cat([getattr(e, name) for e in entries]) for name in ("D", "X", "minus_Y"))
-    return torch.cat([D, minus_Y]), torch.cat([X, D @ W])
+    D, X, Y = (torch.cat([getattr(e, name) for e in entries]) for name in ("D", "X", "Y"))
+    return torch.cat([D, Y]), torch.cat([X, D @ W])
+
+
+def _sum(terms) -> torch.Tensor:
+    total = None
+    for term in terms:
+        total = term if total is None else total.add_(term)
+    return total
 
 
 def _to_host(probes: list[torch.Tensor]) -> list[list[float]]:
-    """All numbers in one transfer; a probe comes back as a list with its largest entry first."""
+    """All numbers in one transfer, one list a probe."""
     if not probes:
         return []
-    flat = torch.cat([p.reshape(-1).to(torch.float64) for p in probes]).tolist()
-    out, start = [], 0
-    for p in probes:
-        values = flat[start : start + p.numel()]
-        out.append(values if p.ndim == 1 else [max(values, key=lambda v: v if v == v else math.inf), *values])
-        start += p.numel()
-    return out
+    flat = torch.cat([p.reshape(-1) for p in probes]).tolist()
+    ends = list(itertools.accumulate(p.numel() for p in probes))
+    return [flat[end - p.numel() : end] for p, end in zip(probes, ends, strict=True)]

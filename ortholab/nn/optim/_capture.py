@@ -22,9 +22,9 @@ class Entry:
 
     X: torch.Tensor
     D: torch.Tensor
-    minus_Y: torch.Tensor
+    Y: torch.Tensor
     version: int  # of the weight: Y belongs to that W and to no later one
-    U: torch.Tensor | None = None  # [D; -Y]
+    U: torch.Tensor | None = None  # [D; Y]
     V: torch.Tensor | None = None  # [X; dX]
 
 
@@ -83,59 +83,42 @@ class Capture:
 
 
 class _Collect(torch.autograd.Function):
-    """F.linear whose backward gives D^T X only to who asks for it by torch.autograd.grad."""
+    """F.linear whose backward keeps X, Y and D, and forms D^T X only for torch.autograd.grad or where that is planned."""
 
     @staticmethod
     def forward(ctx, x, W, b, capture, plan):
         y = nn.functional.linear(x, W, b)
         ctx.save_for_backward(x, W, b)
-        ctx.capture, ctx.plan, ctx.weight_version = capture, plan, W._version
+        ctx.capture, ctx.plan, ctx.parameter = capture, plan, W
         ctx.y, ctx.y_version = y.detach(), y._version
-        ctx.parameter = W
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d):
         x, W, b = ctx.saved_tensors
-        rows = d.numel() // W.shape[0]
-        D, X = d.reshape(rows, W.shape[0]), x.reshape(rows, W.shape[1])
-        db = D.sum(0) if b is not None and ctx.needs_input_grad[2] else None
+        X, D, y = x, d, ctx.y
+        if x.ndim != 2:
+            X, D, y = (t.reshape(-1, t.shape[-1]) for t in (x, d, y))
+        dX = D @ W if ctx.needs_input_grad[0] or ctx.plan == "low-rank" else None
         try:
-            collect = torch._C._will_engine_execute_node(ctx.next_functions[1][0])
-            asked = False
+            keep, form = torch._C._will_engine_execute_node(ctx.next_functions[1][0]), False
         except RuntimeError:  # what the engine says to torch.autograd.grad(loss, W)
-            collect, asked = False, True
-        dX = None
+            keep, form = False, True
         if ctx.plan == "gradient" and not ctx.capture.holds(ctx.parameter):
-            collect, asked = False, collect or asked
-        if collect:
-            y = ctx.y.reshape(rows, W.shape[0])
+            keep, form = False, keep or form
+        if keep:
             if ctx.y._version != ctx.y_version:  # an activation worked in place
-                y, b = X @ W.t(), None
-            dX = _keep(ctx, W, X, D, y, b)
-        if dX is None and ctx.needs_input_grad[0]:
-            dX = D @ W
-        return (None if not ctx.needs_input_grad[0] else dX.view(x.shape)), D.t() @ X if asked else None, db, None, None
-
-
-def _keep(ctx, W: torch.Tensor, X: torch.Tensor, D: torch.Tensor, y: torch.Tensor, b: torch.Tensor | None):
-    """Put an entry in the capture; return dX where it was formed on the way."""
-    rows = len(D)
-    if ctx.plan != "low-rank":
-        minus_Y = -y if b is None else b - y
-        ctx.capture.add(ctx.parameter, Entry(X, D, minus_Y, ctx.weight_version))
-        return None
-    U, V = D.new_empty(2 * rows, W.shape[0]), D.new_empty(2 * rows, W.shape[1])
-    U[:rows] = D
-    if b is None:
-        torch.neg(y, out=U[rows:])
-    else:
-        torch.sub(b, y, out=U[rows:])
-    V[:rows] = X
-    torch.mm(D, W, out=V[rows:])
-    ctx.capture.add(ctx.parameter, Entry(X, D, U[rows:], ctx.weight_version, U, V))
-    return V[rows:]
+                y = X @ W.t()
+            elif b is not None:
+                y = y - b
+            entry = Entry(X, D, y, W._version)
+            if ctx.plan == "low-rank":
+                entry.U, entry.V = torch.cat([D, y]), torch.cat([X, dX])
+            ctx.capture.add(ctx.parameter, entry)
+        db = D.sum(0) if b is not None and ctx.needs_input_grad[2] else None
+        dX = (dX if x.ndim == 2 else dX.view(x.shape)) if ctx.needs_input_grad[0] else None
+        return dX, D.t() @ X if form else None, db, None, None
 
 
 class CollectingLinear(nn.Linear):

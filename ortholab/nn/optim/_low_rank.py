@@ -1,13 +1,17 @@
 """The Cayley step of a Linear layer from what its backward pass holds anyway: no weight gradient, no n x n equations.
 
 For y = W x with a batch as rows, X (B, n_in), Y = X W^T, D = dL/dY and dX = D W = dL/dX, the gradient is G = D^T X. For
-a square or tall W = gQ, the skew matrix of the step is (G W^T - W G^T) / g^2 = (D^T Y - Y^T D) / g^2 = U^T V / g^2 with
-U = [D; -Y] and V = [Y; D] of 2B rows, and by Woodbury's identity, with K = (rate / 2g^2) V U^T and W^T W = g^2 I,
+a square or tall W = gQ the step turns by the skew matrix A = rate (G W^T - W G^T) / g^2 = rate (P - P^T) / g^2 with
+P = D^T Y, of rank 2B. By Woodbury's identity, with W^T W = g^2 I,
 
-    (I + A/2)^(-1) (I - A/2) W = W - rate U^T (I + K)^(-1) [X; dX / g^2],     A = rate U^T V / g^2.
+    (I + A/2)^(-1) (I - A/2) W = W - rate [D; -Y]^T (I + K)^(-1) [X; dX / g^2],
+    K = (rate / 2g^2) [ Y D^T   -Y Y^T ]  =  (rate / 2g^2) [ L    -F  ]
+                      [ D D^T   -D Y^T ]                   [ H   -L^T ].
 
-A wide W turns on its other side, by dX^T X - X^T dX, and the same line comes out with the blocks X dX^T, X X^T, dX dX^T
-in the place of Y D^T, Y Y^T / g^2, g^2 D D^T. Source of the low-rank form: Wen and Yin 2013, Lemma 4.
+A wide W turns on its other side, by dX^T X - X^T dX, and the same line comes out with L = X dX^T, F = g^2 X X^T and
+H = dX dX^T / g^2. K is similar to [L, -F/b; b H, -L^T] for every b > 0: that b is taken which makes F and H alike.
+Its eigenvalues are those of S = A/2, so ||S||_F^2 = -tr K^2; and the squared singular values of P are the eigenvalues
+of F H, B x B. Source of the low-rank form: Wen and Yin 2013, Lemma 4.
 """
 
 from __future__ import annotations
@@ -18,79 +22,81 @@ import torch
 
 
 class LowRankStep:
-    """One step W <- Cayley(-rate A) W; ``probe`` holds what must be known before W may change.
+    """One step W <- W - rate U'^T M V; ``probe`` holds the numbers to know before W may change.
 
-    ``U`` = [D; -Y] (2B, n_out), ``V`` = [X; dX] (2B, n_in).
+    ``U`` = [D; Y] (2B, n_out), ``V`` = [X; dX] (2B, n_in), ``balance`` is b.
     """
 
-    def __init__(self, W: torch.Tensor, U: torch.Tensor, V: torch.Tensor, rate: float, gain: float) -> None:
-        self.W, self.U, self.V, self.rate, self.gain = W, U, V, rate, gain
-        B = len(U) // 2
-        if W.shape[0] >= W.shape[1]:
-            gram = U @ U.t()
-            L, F, H = -gram[B:, :B], gram[B:, B:], gram[:B, :B]
-        else:
-            gram = V @ V.t()
-            L, F, H = gram[:B, B:], gram[:B, :B] * gain**2, gram[B:, B:] / gain**2
-        # K is similar to [L, -F/b; b H, -L^T] for every b > 0; the b that makes F and H alike keeps its powers exact.
-        sizes = torch.stack([F.diagonal().sum(), H.diagonal().sum()]).clamp_min(torch.finfo(W.dtype).tiny)
-        self._b = b = torch.sqrt(sizes[0] / sizes[1])
-        K = torch.empty_like(gram)
-        K[:B, :B], K[:B, B:], K[B:, :B], K[B:, B:] = L, F / -b, H * b, -L.t()
-        self.K = K.mul_(rate / (2 * gain**2))
-        # largest entry of K; ||S||_F^2 = -tr K^2 for S = A/2; and ||D^T Y||_F^2, which bounds how an error of W grows.
-        self.probe = torch.stack([K.abs().max(), -(K * K.t()).sum(), (F * H).sum()])
+    def __init__(self, W, U: torch.Tensor, V: torch.Tensor, rate: float, gain: float, balance: float | None) -> None:
+        self.W, self.U, self.V, self.rate, self.square = W, U, V, rate, gain**2
+        self.rows = rows = len(U) // 2
+        tall = W.shape[0] >= W.shape[1]
+        side = U if tall else V
+        gram = (side @ side.t()).view(2, rows, 2, rows)
+        f, h = (1, 0) if tall else (0, 1)  # which block is F, up to gain^2
+        F, H = gram[f, :, f], gram[h, :, h]
+        if balance is None:
+            sizes = torch.stack([F.diagonal().sum(), H.diagonal().sum()]).tolist()
+            balance = math.sqrt(sizes[0] / sizes[1]) if sizes[1] > 0 and math.isfinite(sizes[0] / sizes[1]) else 1.0
+        unit, c = rate / (2 * self.square), 1.0 if tall else self.square
+        self.balance = b = balance * (1.0 if tall else self.square)
+        signs = gram.new_tensor([[unit, -unit * c / b], [unit * b / c, -unit]]).view(2, 1, 2, 1)
+        self.K = gram.flip(0 if tall else 2).mul_(signs).view(2 * rows, 2 * rows)
+        # (rate sigma)^2 for the singular values sigma of P / g^2, as eigenvalues; then their fourth powers.
+        FH = (F @ H).mul_((2 * unit) ** 2)
+        FH = FH @ FH
+        self.probe = torch.stack(
+            [(FH * FH.t()).sum(), -(self.K * self.K.t()).sum(), F.diagonal().sum(), H.diagonal().sum()]
+        )
 
     def move_(self, probe: list[float], longest: float, allowed: float) -> tuple[float, float, bool]:
         """Take the step in place; return the bound of the error added, the growth of an old one, whether it was capped.
 
-        With s = ||S||, S = A/2: M = I - K leaves 4 s^4 in Q^T Q - I, M = (I - K)(I + K^2) leaves 4 s^6, a product with
-        I + K^4 more 4 s^10; the first whose error is at most ``allowed`` is taken, and (I + K)^(-1) is solved for above.
-        A step with ||A||_2 above ``longest`` is shortened.
+        With s >= ||S||_2 and f = ||S||_F: M = I - K leaves at most 4 s^3 f in Q^T Q - I, M = (I - K)(I + K^2) leaves
+        4 s^5 f, another factor I + K^4 leaves 4 s^9 f; the first that is at most ``allowed`` is taken, and M = (I +
+        K)^(-1) above. A step with ||A||_2 above ``longest`` is shortened. Since X stands for Y W in V, an error E of
+        W W^T becomes E + rate (P^T E + E P): it grows at most by the factor 1 + 2 rate sigma_max.
         """
-        K, rate = self.K, self.rate
-        top, square, inner = probe
-        growth = 2 * abs(rate) / self.gain**2 * math.sqrt(max(inner, 0.0))
-        factor, error, M = 1.0, 0.0, None
-        e = max(square, 0.0) / math.sqrt(2)  # >= the largest s^2 times sqrt 2, and >= ||S^2||_F
-        if top < 1 and 2.9 * e * e <= allowed:
-            M, error = -K, 2.9 * e * e
-            M.diagonal().add_(1)
-        else:
-            factor = self._shortening(top, square, longest)
-            if factor < 1:
-                K, rate, growth = K * factor, rate * factor, growth * factor
+        eighth, square = probe[:2]
+        sigma = max(eighth, 0.0) ** 0.125
+        f = math.sqrt(max(square, 0.0))
+        s = min(sigma, f / math.sqrt(2))  # the eigenvalues of S come in pairs
+        K, rate, factor = self.K, self.rate, 1.0
+        if not 2 * s <= longest:
+            factor = min(1.0, longest / (2 * self._spectral()))
+            K, rate = K * factor, rate * factor
+            s, f, sigma = min(s * factor, longest / 2), f * factor, sigma * factor
+        error = 4.1 * s**3 * f
+        K2 = None
+        M = -K
+        M.diagonal().add_(1)
+        if s > 0.3:
+            M, error = torch.linalg.inv(2 * torch.eye(len(K), dtype=K.dtype, device=K.device) - M), 0.0
+        elif error > allowed:
             K2 = K @ K
-            e = math.sqrt(max(float((K2 * K2.t()).sum()), 0.0))  # ||S^2||_F, and each eigenvalue of S^2 occurs twice
-            for m in (2, 4):
-                error = 4.1 * e * (e / math.sqrt(2)) ** m
-                if e < 0.2 and error <= allowed:
-                    M = -K
-                    M.diagonal().add_(1)
-                    M = M + M @ K2
-                    if m == 4:
-                        M = M + M @ (K2 @ K2)
-                    break
-            else:
-                K = K.clone()
-                K.diagonal().add_(1)
-                M, error = torch.linalg.inv(K), 0.0
-        B = len(K) // 2
-        M[:B, B:] *= self._b / self.gain**2
-        M[B:, :B] /= self._b
-        if self.gain != 1:
-            M[B:, B:] /= self.gain**2
+            M = torch.addmm(M, M, K2)
+            error = 4.1 * s**5 * f
+            if error > allowed:
+                M = torch.addmm(M, M, K2 @ K2)
+                error = 4.1 * s**9 * f
+                if error > allowed:
+                    E = K.clone()
+                    E.diagonal().add_(1)
+                    M, error = torch.linalg.inv(E), 0.0
+        b, g = self.balance, self.square
+        M.view(2, self.rows, 2, self.rows).mul_(M.new_tensor([[1, b / g], [-1 / b, -1 / g]]).view(2, 1, 2, 1))
         self.W.addmm_(self.U.t(), M @ self.V, alpha=-rate)
-        return error, growth, factor < 1
+        return error, 2 * sigma, factor < 1
 
-    def _shortening(self, top: float, square: float, longest: float) -> float:
-        """The factor c <= 1 with c ||A||_2 <= longest: by ||S||_F, or by (sum s^16)^(1/16) where that is too coarse."""
-        if top < 1e3 and 2 * math.sqrt(max(square, 0.0) / 2) <= longest:
-            return 1.0
-        unit = self.K / top
-        power = unit @ unit
-        for _ in range(2):
+    def next_balance(self, probe: list[float]) -> float:
+        """The b of this step's F and H, for the next."""
+        ratio = probe[2] / probe[3] if probe[3] > 0 else 0.0
+        return math.sqrt(ratio) if 0 < ratio < math.inf else 1.0
+
+    def _spectral(self) -> float:
+        """||S||_2 within a factor (2B)^(1/16): (sum s^16 / 2)^(1/16), the powers taken of K / its largest entry."""
+        top = float(self.K.abs().max())
+        power = self.K / top
+        for _ in range(3):
             power = power @ power
-        sixteenth = max(float((power * power.t()).sum()), 0.0) / 2
-        s = top * sixteenth ** (1 / 16)
-        return min(1.0, longest / (2 * s)) if s > 0 else 1.0
+        return top * max(float((power * power.t()).sum()) / 2, 1e-300) ** (1 / 16)

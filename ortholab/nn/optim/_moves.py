@@ -10,10 +10,6 @@ import math
 
 import torch
 
-# Above this much of what a matrix's spectral norm may be, a step is no longer a small one, and is solved exactly.
-_ROOT = {torch.float32: 1e-7, torch.float64: 1e-16}
-
-
 def tolerance(W: torch.Tensor) -> float:
     """The error ||Q^T Q - I||_F that the optimisers allow at any step: 1e-6 sqrt(k) in float32, 1.9e-15 sqrt(k) in
     float64, that is 8.4 units of rounding for each of the k orthonormal vectors."""
@@ -30,6 +26,20 @@ def gram_minus_one(H: torch.Tensor) -> torch.Tensor:
     E = H.mT @ H
     E.diagonal(dim1=-2, dim2=-1).sub_(1)
     return E
+
+
+def estimated_error(W: torch.Tensor, gain: float, seed: int) -> float:
+    """Estimate ||Q^T Q - I||_F (short side, the largest of a batch) from its products E v with 6 Gaussian vectors v.
+
+    The mean of ||E v||^2 over v is ||E||_F^2.
+    """
+    Q = W.mT if W.shape[-2] < W.shape[-1] else W
+    generator = torch.Generator().manual_seed(seed)
+    total = 0.0
+    for _ in range(6):
+        v = torch.randn(Q.shape[-1], generator=generator, dtype=Q.dtype).to(Q.device)
+        total = total + torch.linalg.vector_norm(Q.mT @ (Q @ v).unsqueeze(-1) / gain**2 - v.unsqueeze(-1), dim=(-2, -1)) ** 2
+    return math.sqrt(float(total.max()) / 6)
 
 
 def tangent_(Q: torch.Tensor, Z: torch.Tensor) -> torch.Tensor:
@@ -50,39 +60,46 @@ def shortening(M: torch.Tensor, longest: float) -> torch.Tensor | None:
 
     The bound is (sum_i s_i^16)^(1/16), at most k^(1/16) above the largest singular value s_1.
     """
-    size = torch.linalg.vector_norm(M, dim=(-2, -1), keepdim=True)
-    if float(size.max()) <= longest:
+    if float(torch.linalg.vector_norm(M, dim=(-2, -1)).max()) <= longest:
         return None
-    unit = M / size.clamp_min(torch.finfo(M.dtype).tiny)
-    power = unit.mT @ unit
+    top = M.abs().amax(dim=(-2, -1), keepdim=True).clamp_min(torch.finfo(M.dtype).tiny)
+    power = (M / top).mT @ (M / top)
     for _ in range(2):
         power = power @ power
-    bound = size * torch.linalg.vector_norm(power, dim=(-2, -1), keepdim=True) ** 0.125
-    if float(bound.max()) <= longest:
-        return None
-    return (longest / bound).clamp_max(1.0)
+    bound = top * torch.linalg.vector_norm(power, dim=(-2, -1), keepdim=True) ** 0.125
+    return (longest / bound).clamp_max(1.0) if float(bound.max()) > longest else None
 
 
-def cayley_skew(W: torch.Tensor, T: torch.Tensor, allowed: float) -> tuple[torch.Tensor, float]:
-    """Return (I + T/2)^(-1) (I - T/2) W for skew T (..., n, n) of ||T||_2 <= 1, and the bound of the error it adds.
+def cayley_skew_(W: torch.Tensor, T: torch.Tensor, allowed: float, longest: float) -> tuple[float, bool]:
+    """W <- (I + T/2)^(-1) (I - T/2) W for skew T (..., n, n); return the bound of the error it adds, and if it was cut.
 
     With x = T/2 the series I - 2x + 2x^2 - ... + 2x^(2m) misses orthogonality by 4 x^(2m+2) / (1 - x^2): it is used,
     with m = 1, 2 or 4 and thus 2, 3 or 5 products, where that is at most ``allowed``. Above, the equations are solved.
+    A T with ||T||_2 above ``longest`` is shortened to it.
     """
     T2 = T @ T
     e = frobenius(T2) / 4  # ||x^2||_F; the largest x^2 occurs twice, so ||x^2||_2 <= e / sqrt 2
-    bound = {m: 4.1 * e * (e / math.sqrt(2)) ** m for m in (1, 2, 4)} if e < 0.2 else {}
-    m = next((m for m, error in bound.items() if error <= allowed), 0)
-    if m == 0:
-        half = T / 2
-        half.diagonal(dim1=-2, dim2=-1).add_(1)
-        return 2 * torch.linalg.solve(half, W) - W, 0.0
-    P = torch.sub(T2 / 2, T)
-    if m >= 2:
-        P = P + (P @ T2) / 4
-    if m == 4:
-        P = P + (P @ (T2 @ T2)) / 16
-    return W + P @ W, bound[m]
+    cut = None
+    if not e <= math.sqrt(2) * longest**2 / 4:
+        cut = shortening(T, longest)
+        if cut is not None:
+            T, T2 = T * cut, T2 * cut**2
+            e = frobenius(T2) / 4
+    spectral = e / math.sqrt(2)
+    for m in (1, 2, 4):
+        error = 4.1 * e * spectral**m
+        if spectral < 0.09 and error <= allowed:
+            N = torch.sub(T, T2, alpha=0.5)
+            if m >= 2:
+                N = N.add(N @ T2, alpha=0.25)
+            if m == 4:
+                N = N.add(N @ (T2 @ T2), alpha=0.0625)
+            W.sub_(N @ W)
+            return error, cut is not None
+    half = T / 2
+    half.diagonal(dim1=-2, dim2=-1).add_(1)
+    W.copy_(2 * torch.linalg.solve(half, W) - W)
+    return 0.0, cut is not None
 
 
 def cayley_tangent(Q: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
