@@ -148,6 +148,15 @@ EXPERIMENTS = {
             summarise=_MODULE + "atlas_result:summarise",
             costs={"full": Cost(168, 200)},
         ),
+        Experiment(
+            "soft_constraints",
+            "Residual networks with each soft orthogonality penalty and with none",
+            "deck, figure 6 (Bansal et al. 2018)",
+            tiers=_MODULE + "soft_constraints:tiers",
+            start=_MODULE + "soft_constraints:start",
+            data=("mnist", "cifar10", "cifar100"),
+            costs={"quick": Cost(12, 15), "full": Cost(12, 1200), "paper": Cost(30, 1.2e7)},
+        ),
     )
 }
 

@@ -77,9 +77,9 @@ class CosineDecay:
         return self.last + (self.first - self.last) * (1 + math.cos(math.pi * share)) / 2
 
 
-# (share of the run, coefficient over the first one): in Bansal, Chen and Wang's published code, which begins at 1e-2,
-# epochs 0, 20, 50, 70 and 120 of 200.
-BANSAL = ((0.0, 1.0), (0.1, 0.1), (0.25, 0.01), (0.35, 1e-4), (0.6, 0.0))
+# (share of the run, what the first coefficient is divided by): in Bansal, Chen and Wang's published code, which begins
+# at 1e-2, epochs 0, 20, 50, 70 and 120 of 200.
+BANSAL = ((0.0, 1), (0.1, 10), (0.25, 100), (0.35, 10_000), (0.6, math.inf))
 
 
 def bansal(steps: int, first: float = 1e-2) -> Piecewise:
@@ -93,7 +93,7 @@ def bansal(steps: int, first: float = 1e-2) -> Piecewise:
     [0.01, 0.01, 0.001, 0.0001, 1e-06, 0.0]
     """
     steps, first = check_int("steps", steps, 20), check_number("first", first, low=0)
-    return Piecewise([round(share * steps) for share, _ in BANSAL], [value * first for _, value in BANSAL])
+    return Piecewise([round(share * steps) for share, _ in BANSAL], [first / divisor for _, divisor in BANSAL])
 
 
 def _tidy(decay: LinearDecay | CosineDecay) -> None:

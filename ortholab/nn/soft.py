@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from ortholab.errors import ArgumentError, bad, check_choice, check_number
+from ortholab.errors import ArgumentError, bad, check_choice, check_int, check_number
 from ortholab.nn import soft_gradients
 from ortholab.theory.penalties import PENALTIES as EXACT
 
@@ -72,7 +72,7 @@ class SoftOrthogonality:
         if not callable(coefficient):
             coefficient = check_number("coefficient", coefficient, low=0)
         self.coefficient = coefficient
-        self.srip_steps = srip_steps
+        self.srip_steps = check_int("srip_steps", srip_steps, 1)
         self.places = _places(weights)
         self.steps = 0
         self._handle = None

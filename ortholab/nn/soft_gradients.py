@@ -3,7 +3,7 @@
 The formulas are those of :mod:`ortholab.theory.penalties`, for one matrix (n, k) or a batch of equal ones (b, n, k),
 always through the Gram matrix of the short side:
 
-    E = W W^T / gain^2 - I  if n <= k,    E = W^T W / gain^2 - I  otherwise.
+    E = W W^T / gain^2 - I  if n < k,    E = W^T W / gain^2 - I  otherwise.
 
 No step waits for the device: nothing here turns a tensor into a number.
 """
@@ -21,7 +21,7 @@ def gram_error(W: torch.Tensor, gain: float) -> torch.Tensor:
     >>> gram_error(torch.diag(torch.tensor([2.0, 1.0])), 1.0).tolist()
     [[3.0, 0.0], [0.0, 0.0]]
     """
-    E = (W @ W.mT if W.shape[-2] <= W.shape[-1] else W.mT @ W).div_(gain * gain)
+    E = (W @ W.mT if W.shape[-2] < W.shape[-1] else W.mT @ W).div_(gain * gain)
     E.diagonal(dim1=-2, dim2=-1).sub_(1)
     return E
 
@@ -47,7 +47,7 @@ def add_mc(grad: torch.Tensor, W: torch.Tensor, weight: float, gain: float) -> N
 
     >>> grad = torch.zeros(2, 2)
     >>> add_mc(grad, torch.tensor([[1.0, 0.6], [0.0, 0.8]]), 1.0, 1.0)
-    >>> grad  # the rows have squared lengths 1.36 and 0.64; the entries 0.48 and 0.36 of |E| are beaten by their product
+    >>> grad
     tensor([[0.0000, 0.8000],
             [1.0000, 0.6000]])
     """
@@ -68,7 +68,7 @@ def add_srip(grad: torch.Tensor, W: torch.Tensor, weight: float, gain: float, v:
     >>> grad.tolist()
     [[4.0, 0.0], [0.0, 0.0]]
     """
-    X = W if W.shape[-2] <= W.shape[-1] else W.mT
+    X = W if W.shape[-2] < W.shape[-1] else W.mT
     pair = torch.stack((v, _unit(times_error(W, v, gain))), -1)  # (..., m, 2)
     seen = X.mT @ pair  # (..., long, 2)
     if X is W:
@@ -79,7 +79,7 @@ def add_srip(grad: torch.Tensor, W: torch.Tensor, weight: float, gain: float, v:
 
 def times_error(W: torch.Tensor, v: torch.Tensor, gain: float) -> torch.Tensor:
     """Return E v for v (..., m), by two products with W; E is never formed."""
-    X = W if W.shape[-2] <= W.shape[-1] else W.mT
+    X = W if W.shape[-2] < W.shape[-1] else W.mT
     return (X @ (X.mT @ v[..., None]))[..., 0] / gain**2 - v
 
 
@@ -136,7 +136,7 @@ def _unit(x: torch.Tensor, instead: torch.Tensor | None = None) -> torch.Tensor:
 
 def _add_product(grad: torch.Tensor, W: torch.Tensor, S: torch.Tensor, weight: float) -> None:
     """grad += weight S W, or W S for a tall W."""
-    if W.shape[-2] <= W.shape[-1]:
+    if W.shape[-2] < W.shape[-1]:
         _add(grad, S, W, weight)
     else:
         _add(grad, W, S, weight)

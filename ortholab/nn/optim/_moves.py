@@ -10,6 +10,7 @@ import math
 
 import torch
 
+
 def tolerance(W: torch.Tensor) -> float:
     """The error ||Q^T Q - I||_F that the optimisers allow at any step: 1e-6 sqrt(k) in float32, 1.9e-15 sqrt(k) in
     float64, that is 8.4 units of rounding for each of the k orthonormal vectors."""
@@ -38,7 +39,10 @@ def estimated_error(W: torch.Tensor, gain: float, seed: int) -> float:
     total = 0.0
     for _ in range(6):
         v = torch.randn(Q.shape[-1], generator=generator, dtype=Q.dtype).to(Q.device)
-        total = total + torch.linalg.vector_norm(Q.mT @ (Q @ v).unsqueeze(-1) / gain**2 - v.unsqueeze(-1), dim=(-2, -1)) ** 2
+        total = (
+            total
+            + torch.linalg.vector_norm(Q.mT @ (Q @ v).unsqueeze(-1) / gain**2 - v.unsqueeze(-1), dim=(-2, -1)) ** 2
+        )
     return math.sqrt(float(total.max()) / 6)
 
 
