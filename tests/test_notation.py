@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ortholab import nn, theory
-from ortholab.theory import deep_linear, simulate
+from ortholab.theory import deep_linear, simulate, stiefel
 
 PAGE = Path(__file__).parents[1] / "book" / "appendix" / "notation.md"
 ROWS = [line.split("|") for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| $")]
@@ -17,9 +17,8 @@ NAMES = sorted({name for row in ROWS for name in re.findall(r"`([^`]+)`", row[3]
 
 def parameters() -> set[str]:
     """Names of the arguments and local symbols that public functions use."""
-    functions = [
-        f for module in (theory, simulate, deep_linear, nn) for f in vars(module).values() if inspect.isfunction(f)
-    ]
+    modules = (theory, simulate, deep_linear, stiefel, nn)
+    functions = [f for module in modules for f in vars(module).values() if inspect.isfunction(f)]
     names = {p for f in functions for p in inspect.signature(f).parameters}
     for made in (nn.MLP, theory.JacobianSpectrum, theory.UniversalSpectrum):
         names |= set(inspect.signature(made.__init__).parameters)
