@@ -76,7 +76,7 @@ def retractions_do_not_project() -> Verdict:
 
 @claim(
     "cayley-pi",
-    deck="slide group III, the Cayley transform",
+    deck="slide group III, the Cayley transform (a question that it leaves open)",
     statement="The Cayley transform leads from one orthogonal matrix to any other.",
     page=PAGES + "stiefel",
     recorded="holds if",
