@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.special import stdtrit
+from tqdm.auto import tqdm
 
 from ortholab.errors import ArgumentError, bad
-from ortholab.experiments.atlas import WAYS, Unit
+from ortholab.experiments.atlas import WAYS, AtlasSpec, Unit, start
 from ortholab.experiments.results import Results
 
 
@@ -63,11 +65,12 @@ class AtlasResult:
 
     def against(self, way: str, other: str, metric: str = "accuracy") -> tuple[float, float, float]:
         """Return the mean of way - other over paired seeds, and its 95 % t interval."""
-        difference = self.last(way, metric) - self.last(other, metric)
-        if len(difference) < 2:
-            raise ArgumentError("an interval must have two seeds or more; got one")
-        half = stdtrit(len(difference) - 1, 0.975) * difference.std(ddof=1) / len(difference) ** 0.5
-        return float(difference.mean()), float(difference.mean() - half), float(difference.mean() + half)
+        mean, half = _interval(self.last(way, metric) - self.last(other, metric))
+        return mean, mean - half, mean + half
+
+    def interval(self, way: str, metric: str = "accuracy") -> tuple[float, float]:
+        """Return the mean over seeds and half the width of its 95 % t interval."""
+        return _interval(self.last(way, metric))
 
     def table(self):
         """Return a pandas DataFrame, a row a way: means over the seeds at the end of training."""
@@ -106,6 +109,33 @@ class AtlasResult:
         if not found:
             raise bad("way", way, "one of " + ", ".join(self.ways))
         return found
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    if len(values) < 2:
+        raise ArgumentError("an interval must have two seeds or more; got one")
+    return float(values.mean()), float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / len(values) ** 0.5)
+
+
+def run(spec: AtlasSpec, device: str = "cpu", progress: bool = False) -> AtlasResult:
+    """Train every unit of a specification here, on one thread. ``progress`` shows a bar. Raises ArgumentError.
+
+    >>> spec = AtlasSpec(plan=[("free", 0.1), ("SGD, QR", 0.1)], depth=2, width=8, max_steps=3, seeds=(0,))
+    >>> bool(run(spec).last("SGD, QR", "distance")[0] < 1e-5)
+    True
+    """
+    if not isinstance(spec, AtlasSpec):
+        raise bad("spec", type(spec).__name__, "an AtlasSpec")
+    found, threads = [], torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for unit in tqdm(spec.units, disable=not progress, desc="atlas", unit="run"):
+            trial = start(spec, unit, device)
+            trial.advance()
+            found.append(trial.metrics())
+    finally:
+        torch.set_num_threads(threads)
+    return AtlasResult(spec.units, tuple(found), "computed on this page")
 
 
 def summarise(results: Results):
