@@ -99,6 +99,8 @@ class AtlasResult:
         if seed not in self.seeds:
             raise bad("seed", seed, "one of " + ", ".join(map(str, self.seeds)))
         at = self.seeds.index(seed)
+        if not np.size(self.metrics[0]["sketch"]):
+            raise ArgumentError("paths were not recorded: the specification has paths=False")
         start = WAYS["free"].start
         found = {way: np.array(self.runs(way)[at]["sketch"]) for way in self.ways if WAYS[way].start == start}
         _, _, directions = np.linalg.svd(np.concatenate([*found.values()]), full_matrices=False)

@@ -136,6 +136,7 @@ def test_the_tiers_run_every_way_at_its_chosen_step_size():
         ({"plan": [("SGD, Newton", 0.1)]}, r"plan\[0\]\[0\] must be one of 'free'"),
         ({"plan": [("free", -1.0)]}, r"plan\[0\]\[1\]\[0\] must be a finite number > 0"),
         ({"plan": ["free"]}, r"plan\[0\] must be \(way, step sizes\)"),
+        ({"paths": 1}, "paths must be True or False"),
         ({"depth": 1}, "depth must be an integer >= 2"),
         ({"batch": 301}, "batch must be at most n_train = 300"),
     ],
