@@ -1,5 +1,6 @@
-"""Networks at a point (sigma_w, sigma_b) and their Jacobians, in torch."""
+"""Networks at a point (sigma_w, sigma_b), their Jacobians, and weights that stay orthogonal, in torch."""
 
+from ortholab.nn import parametrize
 from ortholab.nn.activations import TorchActivation, torch_activation
 from ortholab.nn.init import gaussian_, haar, orthogonal_
 from ortholab.nn.jacobian import gradient_norms, jacobian, layer_factors, log_singular_values, singular_values
@@ -15,6 +16,7 @@ __all__ = [
     "layer_factors",
     "log_singular_values",
     "orthogonal_",
+    "parametrize",
     "pick_device",
     "singular_values",
     "torch_activation",

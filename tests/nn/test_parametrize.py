@@ -12,6 +12,7 @@ from torch.nn.utils import parametrizations as torch_parametrizations
 
 from ortholab.errors import ArgumentError
 from ortholab.nn.parametrize import cayley_frame, constrain, constraint_of, exponential_frame, whiten
+from ortholab.nn.parametrize.taylor import matrix_exp
 from ortholab.theory import stiefel as manifold
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -67,11 +68,30 @@ def test_gradients_at_the_base_point(frame, n, k):
 
     free = (A.requires_grad_(), K.requires_grad_())
     assert torch.autograd.gradcheck(of_skew, free, eps=1e-6, atol=1e-8)
-    if frame is cayley_frame:
-        assert torch.autograd.gradgradcheck(of_skew, free, eps=1e-6, atol=1e-7)
+    assert torch.autograd.gradgradcheck(of_skew, free, eps=1e-6, atol=1e-7)
 
 
 # Against libraries that we did not write.
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 2e-15)])
+@pytest.mark.parametrize("size", [0.0, 1e-3, 0.85, 3.0, 40.0])
+def test_the_matrix_exponential_and_its_gradient(dtype, tolerance, size):
+    """scipy's value and Frechet derivative in double precision; rounding grows with the norm, as it must."""
+    rng = np.random.default_rng(0)
+    M, G = rng.standard_normal((2, 3, 6, 6))
+    M = (M - M.transpose(0, 2, 1)) + 0.1 * M
+    M *= size / np.linalg.norm(M[0], 2)
+    free = torch.tensor(M, dtype=dtype, requires_grad=True)
+    value = matrix_exp(free)
+    (gradient,) = torch.autograd.grad((value * torch.tensor(G, dtype=dtype)).sum(), free)
+    for i in range(3):
+        expected = scipy.linalg.expm(M[i])
+        # The adjoint of the derivative at M is the derivative at M^T.
+        slope = scipy.linalg.expm_frechet(M[i].T, G[i], compute_expm=False)
+        bound = tolerance * max(1.0, size) * 10
+        assert np.abs(value[i].detach().numpy() - expected).max() < bound * np.abs(expected).max()
+        assert np.abs(gradient[i].numpy() - slope).max() < bound * np.abs(slope).max()
 
 
 def libraries():

@@ -90,6 +90,26 @@ def test_a_rectangular_target_is_reached(method, shape):
     assert descend(module, stiefel(shape, seed=4), 300, 0.1) < 0.02
 
 
+@pytest.mark.parametrize("shape", [(6, 6), (3, 7)])
+def test_gradient_descent_never_lowers_the_smallest_singular_value_of_a_polar_layer(shape):
+    """With G_V the free gradient, G_V W^T is skew, so that no step of any size leads towards a singular matrix."""
+    module, _ = constrained("polar", {}, shape)
+    move(module, 0.3)
+    V = module.parametrizations.weight.original
+    generator = torch.Generator().manual_seed(0)
+    for rate in torch.logspace(-2, 3, 60):
+        least, sign = torch.linalg.svdvals(V.detach())[-1], torch.linalg.det(V[:, : shape[0]]).sign()
+        G = torch.randn(shape, generator=generator, dtype=torch.float64)
+        W = module.weight
+        (G_V,) = torch.autograd.grad((W * G).sum(), V)
+        K = G_V @ W.detach().mT
+        assert (K + K.mT).abs().max() < 1e-12
+        with torch.no_grad():
+            V -= rate * G_V
+        assert torch.linalg.svdvals(V.detach())[-1] >= least - 1e-9
+        assert shape[0] < shape[1] or torch.linalg.det(V).sign() == sign
+
+
 def test_centring_loses_one_direction():
     """W 1 = 0 whatever happens: the nearest that W comes to a row along 1 is orthogonal to it, at distance sqrt(2)."""
     module, _ = constrained("polar", {"centring": True}, (1, 4))

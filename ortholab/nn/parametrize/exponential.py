@@ -7,6 +7,7 @@ import torch
 from ortholab.nn.parametrize.base import Constraint, polish
 from ortholab.nn.parametrize.base_point import BasePoint
 from ortholab.nn.parametrize.skew import blocks
+from ortholab.nn.parametrize.taylor import matrix_exp
 
 
 def exponential_frame(A: torch.Tensor, K: torch.Tensor) -> torch.Tensor:
@@ -22,15 +23,15 @@ def exponential_frame(A: torch.Tensor, K: torch.Tensor) -> torch.Tensor:
     """
     below, k = K.shape[-2:]
     if below == 0:
-        return torch.matrix_exp(A)
+        return matrix_exp(A)
     if below <= k:
         zero = K.new_zeros(*K.shape[:-2], below, below)
         S = torch.cat([torch.cat([A, -K.mT], dim=-1), torch.cat([K, zero], dim=-1)], dim=-2)
-        return torch.matrix_exp(S)[..., :k]
+        return matrix_exp(S)[..., :k]
     c = torch.linalg.matrix_norm(K.detach()).clamp(min=1.0)[..., None, None]
     eye = torch.eye(k, dtype=A.dtype, device=A.device).expand_as(A)
     top = torch.cat([A, -(K.mT @ K) / c], dim=-1)
-    Y = torch.matrix_exp(torch.cat([top, torch.cat([c * eye, torch.zeros_like(A)], dim=-1)], dim=-2))[..., :k]
+    Y = matrix_exp(torch.cat([top, torch.cat([c * eye, torch.zeros_like(A)], dim=-1)], dim=-2))[..., :k]
     return torch.cat([Y[..., :k, :], K @ Y[..., k:, :] / c], dim=-2)
 
 
@@ -39,7 +40,7 @@ class Exponential(Constraint):
 
     n x k: the first k columns, B is n x n. Every W of B's component is reached: for square W those with det(W) of the
     sign of det(B), for n > k all. Assigning a weight moves B there (a dynamic trivialisation does so now and then).
-    The rounding of torch.matrix_exp is taken off by one Newton step. Sources: Lezcano-Casado, Martinez-Rubio 2019;
+    The rounding of the squarings is taken off by one Newton step. Sources: Lezcano-Casado, Martinez-Rubio 2019;
     Lezcano-Casado 2019.
     """
 
