@@ -20,7 +20,7 @@ from torch import nn
 from ortholab.nn import haar
 from ortholab.nn.optim import StiefelAdam, StiefelSGD
 
-LAYERS = {64: 4, 128: 4, 256: 4, 512: 4, 1024: 2}
+LAYERS = {64: 4, 128: 4, 256: 4, 512: 4, 1024: 4}
 CLASSES = 10
 
 

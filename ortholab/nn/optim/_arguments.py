@@ -16,6 +16,8 @@ NEAR = 0.01  # an orthogonality error of rounding, or of a start in low precisio
 
 def check_lr(lr: object) -> float:
     """A step size: a finite number >= 0 (a tensor of one entry too)."""
+    if type(lr) is float and 0 <= lr < math.inf:
+        return lr
     return check_number("lr", lr.item() if isinstance(lr, torch.Tensor) and lr.numel() == 1 else lr, low=0)
 
 

@@ -115,8 +115,10 @@ class StiefelOptimiser(torch.optim.Optimizer):
             capture.attach(self, self._name(W))
 
     def plan(self, W: nn.Parameter, rows: int) -> str:
-        """What a layer is to keep for its weight W in a pass of so many rows: "low-rank", "skew" or "gradient"."""
+        """What a layer is to keep for its weight W in a pass of so many rows: "low-rank", "skew", "gradient", "torch"."""
         kind = self._path(W, self._group_of[W], rows).split()[0]
+        if kind == "skew":
+            return "skew" if W.shape[0] >= 128 else "torch"  # below, one more product is cheaper than a layer in Python
         return kind if kind != "tangent" else "gradient"
 
     # -- the step ------------------------------------------------------------------------------------------------------
@@ -199,7 +201,7 @@ class StiefelOptimiser(torch.optim.Optimizer):
         allowed = limit / (400 if job.path == "low-rank cayley" else 60)
         if job.path == "low-rank cayley":
             error, growth, capped = job.data.move_(probe, longest, allowed)
-            state["balance"] = job.data.next_balance(probe)
+            state.setdefault("balance", job.data.balance)
             self._account(W, group, error, growth, capped, limit)
         else:
             self._dense_move(job, limit, allowed, longest)
@@ -246,6 +248,7 @@ class StiefelOptimiser(torch.optim.Optimizer):
             if capped or seen > 0.6 * limit:
                 self._polish(W, group, limit)
                 seen = NOISE * eps
+                state.pop("balance", None)  # to be found anew: the gradients' size may have changed
             state["drift"], state["noise"] = 0.0, seen**2
 
     def _polish(self, W: nn.Parameter, group: dict, limit: float) -> None:

@@ -18,6 +18,8 @@ def tolerance(W: torch.Tensor) -> float:
 
 def frobenius(M: torch.Tensor) -> float:
     """The largest Frobenius norm in a batch of matrices, on the host."""
+    if M.ndim == 2:
+        return float(torch.linalg.vector_norm(M))
     return float(torch.linalg.vector_norm(M, dim=(-2, -1)).max())
 
 
