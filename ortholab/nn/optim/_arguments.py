@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from ortholab.errors import ArgumentError, bad, check_number
-from ortholab.nn.optim._moves import frobenius, gram_minus_one, polar_reference, tolerance
+from ortholab.nn.optim._drift import tolerance
+from ortholab.nn.optim._moves import frobenius, gram_minus_one, polar_reference
 
 NEAR = 0.01  # an orthogonality error of rounding, or of a start in low precision; above, the matrix was not meant so
 

@@ -29,6 +29,7 @@ class LowRankStep:
 
     def __init__(self, W, U: torch.Tensor, V: torch.Tensor, rate: float, gain: float, balance: float | None) -> None:
         self.W, self.U, self.V, self.rate, self.square = W, U, V, rate, gain**2
+        self.parameters = [W]
         self.rows = rows = len(U) // 2
         tall = W.shape[0] >= W.shape[1]
         side = U if tall else V
