@@ -10,7 +10,8 @@ from torch import nn
 
 from ortholab.errors import ArgumentError, bad, check_number
 from ortholab.nn.optim._drift import tolerance
-from ortholab.nn.optim._moves import frobenius, gram_minus_one, polar_reference
+from ortholab.nn.optim._moves import frobenius, gram_minus_one
+from ortholab.theory import stiefel
 
 NEAR = 0.01  # an orthogonality error of rounding, or of a start in low precision; above, the matrix was not meant so
 
@@ -134,7 +135,7 @@ def start_on_manifold(name: str, W: torch.Tensor, gain: float, project: bool) ->
                 f"entry of |W^T W / gain^2 - I| is {float(E.abs().max()):.3g} (short side). Initialise it so, or pass "
                 "project=True"
             )
-        Q = polar_reference(Q)
+        Q = stiefel.project(Q)
     else:
         for _ in range(20):
             Q = Q - Q @ E / 2
