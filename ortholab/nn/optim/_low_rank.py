@@ -45,7 +45,8 @@ class LowRankStep:
         self.K = gram.flip(0 if tall else 2).mul_(signs).view(2 * rows, 2 * rows)
         # The eigenvalues of FH are (rate sigma)^2 for the singular values sigma of P / g^2: their sum, and that of their
         # fourth powers.
-        FH = torch.mm(F, H).mul_((2 * unit) ** 2)
+        self._rest = max(abs(2 * unit), 1.0)  # kept apart: no step size shall make the powers overflow
+        FH = torch.mm(F, H).mul_((2 * unit / self._rest) ** 2)
         FH2 = FH @ FH
         self.probe = torch.stack([(FH2 * FH2.t()).sum(), FH.trace()])
 
@@ -57,7 +58,7 @@ class LowRankStep:
         K)^(-1) above. A step with ||A||_2 above ``longest`` is shortened. Since X stands for Y W in V, an error E of
         W W^T becomes E + rate (P^T E + E P): it grows at most by the factor 1 + 2 rate sigma_max.
         """
-        sigma, f = max(probe[0], 0.0) ** 0.125, math.sqrt(max(probe[1], 0.0))
+        sigma, f = self._rest * max(probe[0], 0.0) ** 0.125, self._rest * math.sqrt(max(probe[1], 0.0))
         sigma = s = min(sigma, f)
         K, rate, factor = self.K, self.rate, 1.0
         if not 2 * s <= longest:
