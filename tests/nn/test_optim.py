@@ -154,3 +154,205 @@ def test_a_trajectory_equals_one_by_hand(rows, low_rank, retraction, momentum):
     ours = train(model, optimiser, 40, data(rows))
     theirs = by_hand(twin, 40, data(rows), 0.1, momentum, retraction)
     torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (9, 4), (4, 9), (3, 6, 6), (3, 4, 7)])
+@pytest.mark.parametrize("make", [lambda p: StiefelSGD(p, 0.1, momentum=0.9, gain=1.3), lambda p: StiefelAdam(p, 0.05, gain=1.3)])
+def test_what_momentum_remembers_stays_tangent(make, shape):
+    """20 steps at random gradients, float64: a square W's buffer is skew; another's is in the tangent space of W."""
+    W = point(shape, 1.3)
+    optimiser = make([W])
+    for k in range(20):
+        W.grad = random(shape, 10 + k)
+        optimiser.step()
+    state = optimiser.state[W]
+    v = state.get("momentum_buffer", state.get("exp_avg"))
+    if shape[-1] == shape[-2]:
+        torch.testing.assert_close(v, -v.mT, rtol=0, atol=1e-14)
+    else:
+        upright = W.detach() if shape[-2] > shape[-1] else W.detach().mT
+        torch.testing.assert_close(v, stiefel.tangent_projection(upright, v, gain=1.3), rtol=0, atol=1e-13)
+    assert float(v.abs().max()) > 1e-3
+    assert error_of(W, 1.3) < 1e-13
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (9, 4), (4, 9), (2, 5, 5)])
+def test_adam_by_its_definition(shape):
+    """15 steps in float64, gain 1.3, against the formulas on the full matrices with theory's retractions: 1e-11."""
+    gain, lr, beta1, beta2, eps = 1.3, 0.05, 0.9, 0.99, 1e-8
+    W = point(shape, gain)
+    V = W.detach().clone()
+    optimiser = StiefelAdam([W], lr, betas=(beta1, beta2), eps=eps, gain=gain)
+    square = shape[-1] == shape[-2]
+    way = retractions.RETRACTIONS["cayley" if square else "polar"]
+    m, v = torch.zeros_like(V), torch.zeros((*shape[:-2], 1, 1), dtype=DOUBLE)
+    for t in range(1, 16):
+        W.grad = random(shape, 10 + t)
+        optimiser.step()
+        D = stiefel.riemannian_gradient(V, W.grad, metric="canonical", gain=gain)
+        m = beta1 * m + (1 - beta1) * D
+        v = beta2 * v + (1 - beta2) * (D**2).mean((-2, -1), keepdim=True)
+        step = lr * (m / (1 - beta1**t)) / ((v / (1 - beta2**t)).sqrt() + eps)
+        new = way(V, -step, gain=gain)
+        if square:  # m = S V with S skew, and S stays
+            m = m @ V.mT @ new / gain**2
+        else:
+            m = stiefel.tangent_projection(new, m, gain=gain)
+        V = new
+        torch.testing.assert_close(W.detach(), V, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_trajectory_equals_geoopts(momentum):
+    """Tall 9 x 4, QR in the Euclidean metric, 30 steps in float64, a quadratic loss."""
+    geoopt = pytest.importorskip("geoopt")
+    W = point((9, 4))
+    theirs = geoopt.ManifoldParameter(W.detach().clone(), manifold=geoopt.Stiefel(canonical=False))
+    ours = StiefelSGD([W], 0.05, momentum=momentum, retraction="qr", metric="euclidean")
+    # geoopt starts its buffer with the plain gradient: with the projected one both are alike.
+    other = geoopt.optim.RiemannianSGD([theirs], 0.05, momentum=momentum)
+    A, B = random((9, 9), 3), random((9, 4), 4)
+    for k in range(30):
+        for p, optimiser in ((W, ours), (theirs, other)):
+            optimiser.zero_grad()
+            ((A @ p - B) ** 2).mean().backward()
+            if momentum and k == 0 and p is theirs:
+                p.grad = theirs.manifold.proju(p.data, p.grad)
+                optimiser.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            optimiser.step()
+    torch.testing.assert_close(W.detach(), theirs.detach(), rtol=0, atol=1e-10)
+
+
+def plain_pair(make_ours, make_torch):
+    """Free parameters alone: our optimiser beside torch's."""
+    model, twin = net(), net()
+    ours = make_ours([{"params": model.parameters(), "stiefel": False}])
+    theirs = make_torch(twin.parameters())
+    return train(model, ours, 20, data()), train(twin, theirs, 20, data())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"weight_decay": 0.01}, {"maximize": True}],
+)
+def test_free_parameters_are_torchs_sgd(options):
+    ours, theirs = plain_pair(
+        lambda p: StiefelSGD(p, 0.05, **options), lambda p: torch.optim.SGD(p, 0.05, **options)
+    )
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("options", [{}, {"betas": (0.8, 0.9)}, {"weight_decay": 0.01}, {"maximize": True}])
+def test_free_parameters_are_torchs_adam(options):
+    ours, theirs = plain_pair(
+        lambda p: StiefelAdam(p, 0.01, **options), lambda p: torch.optim.Adam(p, 0.01, **options)
+    )
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("rows", [4, 32])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m: StiefelSGD(m, 0.1, constrained=hidden(m)),
+        lambda m: StiefelSGD(m, 0.02, momentum=0.9, constrained=hidden(m)),
+        lambda m: StiefelSGD(m, 0.02, momentum=0.9, nesterov=True, constrained=hidden(m), retraction="qr"),
+        lambda m: StiefelSGD(m, 0.1, constrained=hidden(m), retraction="polar"),
+        lambda m: StiefelAdam(m, 0.003, constrained=hidden(m)),
+    ],
+)
+def test_float32_stays_within_the_tolerance_at_every_step(make, rows):
+    """Width 64, batch 4 (low rank) and 32, 200 steps, of plain SGD 2000: at most 1e-6 sqrt(64) after every one."""
+    model = net(torch.float32, width=64)
+    optimiser = make(model)
+    batches = data(rows, torch.float32)
+    worst = 0.0
+    plain = isinstance(optimiser, StiefelSGD) and optimiser.defaults["momentum"] == 0
+    for k in range(2000 if plain and optimiser.defaults["retraction"] == "auto" else 200):
+        x, y = batches[k % len(batches)]
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimiser.step()
+        W = torch.stack([m.weight.detach() for m in hidden(model)]).double()
+        worst = max(worst, float(torch.linalg.matrix_norm(W @ W.mT - torch.eye(64, dtype=DOUBLE)).max()))
+    assert worst <= 1e-6 * 8
+    assert math.isfinite(float(sum(p.detach().square().sum() for p in model.parameters())))
+
+
+@pytest.mark.parametrize("way", ["auto", *WAYS])
+@pytest.mark.parametrize("lr", [30.0, 1e12])
+@pytest.mark.parametrize("rows", [3, 32])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_step_too_long_is_caught(lr, way, rows, momentum):
+    """Float32, widths 40: ||step|| up to 1e12 is cut to 1, counted, and leaves W on the manifold."""
+    for shape in ((40, 40), (60, 40), (40, 60)):
+        layer = layer_at(shape, dtype=torch.float32)
+        optimiser = StiefelSGD(layer, lr, momentum=momentum, constrained=[layer], retraction=way)
+        optimiser.param_groups[1]["lr"] = 0.0  # the bias
+        for k in range(3):
+            optimiser.zero_grad()
+            x, y = random((rows, shape[1]), k, torch.float32), random((rows, shape[0]), 50 + k, torch.float32)
+            (30 * (layer(x) - y) ** 2).mean().backward()
+            before = layer.weight.detach().clone()
+            optimiser.step()
+            assert error_of(layer.weight) <= 1e-6 * 40**0.5
+            moved = torch.linalg.matrix_norm(layer.weight.detach() - before, 2)
+            assert moved <= 1.0001
+        assert optimiser.state[layer.weight]["capped"] == 3
+
+
+def test_a_cut_step_keeps_most_of_its_length():
+    """The bound of ||step|| is within k^(1/16) of it: the step that is taken turns by nearly max_step."""
+    layer = layer_at((40, 40))
+    W, G = layer.weight.detach().clone(), None
+    x, y = random((3, 40), 2), random((3, 40), 3)
+    optimiser = StiefelSGD(layer, 1e4, constrained=[layer], max_step=0.5)
+    (((layer(x) - y) ** 2).mean()).backward()
+    optimiser.step()
+    C = layer.weight.detach() @ W.T  # Cayley of S with eigenvalues i s: tan of half the angle is s / 2
+    angle = float(torch.linalg.eigvals(C).angle().abs().max())
+    assert G is None
+    assert 0.8 * 0.5 <= 2 * math.tan(angle / 2) <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize("rows", [4, 16])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m: StiefelSGD(m, 0.1, constrained=hidden(m)),
+        lambda m: StiefelSGD(m, 0.05, momentum=0.9, constrained=hidden(m)),
+        lambda m: StiefelAdam(m, 0.01, constrained=hidden(m)),
+    ],
+)
+def test_resuming_from_a_state_gives_the_same_bits(make, rows, tmp_path):
+    """80 + 80 steps in float32, saved and loaded in between, against 160 without."""
+    batches = data(rows, torch.float32)
+    model, whole = net(torch.float32), net(torch.float32)
+    straight = make(whole)
+    first = train(whole, straight, 160, batches)
+    optimiser = make(model)
+    train(model, optimiser, 80, batches)
+    torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict()}, tmp_path / "state.pt")
+    saved = torch.load(tmp_path / "state.pt", weights_only=True)
+    fresh = net(torch.float32, seed=7)
+    resumed = make(fresh)
+    fresh.load_state_dict(saved["model"])
+    resumed.load_state_dict(saved["optimiser"])
+    rest = train(fresh, resumed, 80, batches[80 % len(batches) :] + batches[: 80 % len(batches)])
+    assert rest == first[80:]
+    for p, q in zip(whole.parameters(), fresh.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_a_deepcopy_trains_on_alone():
+    """Model and optimiser copied together go the same way; the model's copy alone is an ordinary network."""
+    batches = data(4)
+    model = net()
+    optimiser = StiefelSGD(model, 0.1, momentum=0.0, constrained=hidden(model))
+    train(model, optimiser, 10, batches)
+    twin, other = copy.deepcopy((model, optimiser))
+    assert train(model, optimiser, 10, batches) == train(twin, other, 10, batches)
+    alone = copy.deepcopy(model)
+    nn.functional.cross_entropy(alone(batches[0][0]), batches[0][1]).backward()
+    assert all(torch.isfinite(p.grad).all() for p in alone.parameters())
+    assert str(alone) == str(net())

@@ -9,13 +9,17 @@ import torch
 from torch import nn
 
 from ortholab.errors import ArgumentError, bad, check_number
-from ortholab.nn.optim._moves import frobenius, gram_minus_one, polar_reference, tolerance
+from ortholab.nn.optim._drift import tolerance
+from ortholab.nn.optim._moves import frobenius, gram_minus_one
+from ortholab.theory import stiefel
 
 NEAR = 0.01  # an orthogonality error of rounding, or of a start in low precision; above, the matrix was not meant so
 
 
 def check_lr(lr: object) -> float:
     """A step size: a finite number >= 0 (a tensor of one entry too)."""
+    if type(lr) is float and 0 <= lr < math.inf:
+        return lr
     return check_number("lr", lr.item() if isinstance(lr, torch.Tensor) and lr.numel() == 1 else lr, low=0)
 
 
@@ -131,7 +135,7 @@ def start_on_manifold(name: str, W: torch.Tensor, gain: float, project: bool) ->
                 f"entry of |W^T W / gain^2 - I| is {float(E.abs().max()):.3g} (short side). Initialise it so, or pass "
                 "project=True"
             )
-        Q = polar_reference(Q)
+        Q = stiefel.project(Q)
     else:
         for _ in range(20):
             Q = Q - Q @ E / 2

@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from ortholab.errors import ArgumentError, bad, check_choice, check_number
-from ortholab.nn.optim import _capture
-from ortholab.nn.optim._arguments import check_lr, start_on_manifold, sort_parameters
+from ortholab.nn.optim import _capture, _dense, _drift
+from ortholab.nn.optim._arguments import check_lr, sort_parameters, start_on_manifold
 from ortholab.nn.optim._low_rank import LowRankStep
-from ortholab.nn.optim._moves import (
-    cayley_skew_, cayley_tangent, estimated_error, frobenius, gram_minus_one, polar_near, qr_near, riemannian, shortening, tangent_,
-    tolerance,
-)  # fmt: skip
+from ortholab.nn.optim._moves import frobenius, gram_minus_one
 
 RETRACTIONS = ("auto", "cayley", "qr", "polar")
-NOISE = 0.35  # rounding of one update of W, in units of eps sqrt(k) of ||Q^T Q - I||_F
-
-
-@dataclass
-class Job:
-    """One matrix's step, prepared: nothing is changed before every matrix's numbers are known to be finite."""
-
-    W: nn.Parameter
-    group: dict
-    path: str
-    data: object  # LowRankStep, or the gradient as a skew matrix or as an upright tangent vector
-    probe: torch.Tensor  # numbers of a LowRankStep, or the lengths (..., 1, 1) of the gradients
+COLLECTED = 256  # below this size a square layer's gradient is torch's: one more product costs less than Python does
 
 
 class StiefelOptimiser(torch.optim.Optimizer):
@@ -115,8 +99,10 @@ class StiefelOptimiser(torch.optim.Optimizer):
             capture.attach(self, self._name(W))
 
     def plan(self, W: nn.Parameter, rows: int) -> str:
-        """What a layer is to keep for its weight W in a pass of so many rows: "low-rank", "skew" or "gradient"."""
+        """What a layer is to keep for its weight W in a pass of so many rows: "low-rank", "skew", "gradient", "torch"."""
         kind = self._path(W, self._group_of[W], rows).split()[0]
+        if kind == "skew":
+            return "skew" if W.shape[0] >= COLLECTED else "torch"
         return kind if kind != "tangent" else "gradient"
 
     # -- the step ------------------------------------------------------------------------------------------------------
@@ -136,15 +122,15 @@ class StiefelOptimiser(torch.optim.Optimizer):
             check_lr(group["lr"])
             with_gradient = [p for p in group["params"] if p.grad is not None]
             if group["stiefel"]:
-                jobs += [self._prepare(p, group) for p in with_gradient]
+                jobs += self._prepare(with_gradient, group)
             elif with_gradient:
                 free.append((with_gradient, group))
         probes = _to_host([job.probe for job in jobs])
         for job, probe in zip(jobs, probes, strict=True):
             if not all(map(math.isfinite, probe)):
                 raise ArgumentError(
-                    f"{self._name(job.W)}.grad must be finite; it is not (or overflows with the weights), and no "
-                    "parameter was changed"
+                    f"{', '.join(map(self._name, job.parameters))}: the gradient must be finite; it is not (or overflows "
+                    "in products with the weights), and no parameter was changed"
                 )
         for number, (job, probe) in enumerate(zip(jobs, probes, strict=True)):
             self._move(job, probe, number / len(jobs))
@@ -152,109 +138,76 @@ class StiefelOptimiser(torch.optim.Optimizer):
             self._free_step(parameters, group)
         return loss
 
-    def _prepare(self, W: nn.Parameter, group: dict) -> Job:
-        if W.grad.is_sparse:
-            raise bad(f"{self._name(W)}.grad", "a sparse tensor", "dense")
-        rate, gain = -group["lr"] if group["maximize"] else group["lr"], group["gain"]
-        capture, G = self._captures.get(W), W.grad
-        if capture is not None and G is capture.token:
-            capture.check()
-            entries = capture.entries
-            fresh = all(e.version == W._version for e in entries)
-            path = self._path(W, group, sum(len(e.D) for e in entries))
-            if fresh and path.startswith("low-rank"):
-                if group["metric"] == "euclidean":
-                    rate = rate / 2
+    def _prepare(self, parameters: list[nn.Parameter], group: dict) -> list:
+        """The steps of a group, none taken: small matrices of one shape together, the others one by one."""
+        jobs, stacks = [], {}
+        for W in parameters:
+            if W.grad.is_sparse:
+                raise bad(f"{self._name(W)}.grad", "a sparse tensor", "dense")
+            if self._versions.get(W) != W._version:
+                start_on_manifold(self._name(W), W, group["gain"], False)
+            capture = self._captures.get(W)
+            if capture is not None and capture.holds(W):
+                jobs.append(self._prepare_collected(W, group, capture))
+            elif W.ndim == 2 and max(W.shape) <= _dense.STACKED:
+                # A parameter whose history differs from the others' goes alone.
+                key = (W.shape, W.dtype, W.device, float(self.state[W].get("step", 0)), len(self.state[W]))
+                stacks.setdefault(key, []).append(W)
+            else:
+                jobs.append(_dense.prepare([W], group, self._path(W, group)))
+        return jobs + [_dense.prepare(stack, group, self._path(stack[0], group)) for stack in stacks.values()]
+
+    def _prepare_collected(self, W: nn.Parameter, group: dict, capture: _capture.Capture):
+        """The step of a layer that kept its gradient as a product."""
+        capture.check()
+        entries = capture.entries
+        path = self._path(W, group, sum(len(e.D) for e in entries))
+        if all(e.version == W._version for e in entries):
+            if path.startswith("low-rank"):
+                rate = (-1 if group["maximize"] else 1) * group["lr"] / (2 if group["metric"] == "euclidean" else 1)
                 U, V = _stacked(W, entries)
-                step = LowRankStep(W, U, V, rate, gain, self.state[W].get("balance"))
-                return Job(W, group, path, step, step.probe)
-            if fresh and path.startswith("skew"):
-                return self._skew_job(W, group, path, _sum(e.D.t() @ e.Y for e in entries))
-            G = _sum(e.D.t() @ e.X for e in entries)
-        path = self._path(W, group)
-        if path.startswith("skew"):
-            return self._skew_job(W, group, path, G @ W.mT)
-        Q, G = (W / gain, G) if W.shape[-2] >= W.shape[-1] else (W.mT / gain, G.mT)
-        X = riemannian(Q, G, group["metric"])
-        return Job(W, group, path, X, torch.linalg.vector_norm(X, dim=(-2, -1), keepdim=True))
+                return LowRankStep(W, U, V, rate, group["gain"], self.state[W].get("balance"))
+            if path.startswith("skew"):
+                return _dense.prepare([W], group, path, _sum(e.D.t() @ e.Y for e in entries))
+        # W has moved since, so Y is not X W^T any more.
+        W.grad = _sum(e.D.t() @ e.X for e in entries)
+        capture.clear()
+        return _dense.prepare([W], group, self._path(W, group))
 
-    def _skew_job(self, W: nn.Parameter, group: dict, path: str, P: torch.Tensor) -> Job:
-        """From P = G W^T the skew matrix (P - P^T) / gain^2, in the Euclidean metric half of it."""
-        A = P - P.mT
-        unit = (0.5 if group["metric"] == "euclidean" else 1.0) / group["gain"] ** 2
-        if unit != 1:
-            A.mul_(unit)
-        return Job(W, group, path, A, torch.linalg.vector_norm(A, dim=(-2, -1), keepdim=True))
-
-    def _move(self, job: Job, probe: list[float], share: float) -> None:
-        W, group, state = job.W, job.group, self.state[job.W]
-        limit = tolerance(W)
-        if "drift" not in state:
-            # The first polish comes sooner for some matrices than for others: not all of them in one step.
-            state["drift"], state["noise"], state["capped"] = 0.6 * share * limit, 0.0, 0
-        if self._versions.get(W, W._version) != W._version:
-            start_on_manifold(self._name(W), W, group["gain"], False)
-        longest = group["max_step"]
-        # What one step may add: a longer series costs a polish's share of work for a low rank, much more for a dense one.
-        allowed = limit / (400 if job.path == "low-rank cayley" else 60)
-        if job.path == "low-rank cayley":
-            error, growth, capped = job.data.move_(probe, longest, allowed)
-            state["balance"] = job.data.next_balance(probe)
-            self._account(W, group, error, growth, capped, limit)
+    def _move(self, job, probe: list[float], share: float) -> None:
+        """Take a prepared step, and polish where it is due."""
+        group = self._group_of[job.parameters[0]]
+        limit = _drift.tolerance(job.parameters[0])
+        states = [self.state[W] for W in job.parameters]
+        for state in states:
+            if "patience" not in state:
+                _drift.open_account(state, share)
+        growth = 0.0
+        if isinstance(job, LowRankStep):
+            # A longer series costs a small part of the step; for the dense one it is another n x n product.
+            error, growth, cut = job.move_(probe, group["max_step"], limit / 400)
+            states[0].setdefault("balance", job.balance)
+            multiplies = True
         else:
-            self._dense_move(job, limit, allowed, longest)
-        self._versions[W] = W._version
+            direction = lambda state, gradient, size: self._direction(state, gradient, size, group, job.parameters[0])  # noqa: E731
+            error, cut = job.move_(probe, states, direction, self._transport, limit / 60)
+            multiplies = job.path.endswith("cayley")
+        for W, state in zip(job.parameters, states, strict=True):
+            if not multiplies:  # polar and QR start from W^T W as it is, and leave no error of before
+                state["capped"] += cut
+            elif _drift.due(state, limit, error, growth, cut):
+                _drift.polished(state, limit, self._polish(W, group, limit))
+                state.pop("balance", None)  # to be found anew: the gradients' size may have changed
+            self._versions[W] = W._version
 
-    def _dense_move(self, job: Job, limit: float, allowed: float, longest: float) -> None:
-        W, group, state, gain = job.W, job.group, self.state[job.W], job.group["gain"]
-        direction, factor = self._direction(state, job.data, job.probe, group, W)
-        rate = -group["lr"] if group["maximize"] else group["lr"]
-        kind, way = job.path.split()
-        wide = W.shape[-2] < W.shape[-1]
-        # The step in units of Q: Q <- R(Q, -T Q) if T is skew, R(Q, -T) if T is an upright tangent vector.
-        factor = factor * (rate if kind == "skew" else rate / gain)
-        if (kind, way) == ("skew", "cayley"):
-            error, cut = cayley_skew_(W, direction * factor, allowed, longest)
-            self._account(W, group, error, 0.0, cut, limit)
-            return
-        T = direction * factor
-        cut = shortening(T, longest)
-        if cut is not None:
-            T = T * cut
-        Q = (W.mT if wide else W) / gain
-        X = -(T @ Q) if kind == "skew" else -T
-        new = {"qr": _qr, "polar": _polar, "cayley": cayley_tangent}[way](Q, X)
-        W.copy_((new.mT if wide else new) * gain)
-        if kind == "tangent":
-            self._transport(state, new)
-        if way == "cayley":
-            self._account(W, group, 0.0, 0.0, cut is not None, limit)
-        elif cut is not None:
-            state["capped"] += 1
-
-    def _account(self, W: nn.Parameter, group: dict, error: float, growth: float, capped: bool, limit: float) -> None:
-        """Add up the bounds of what takes W off the manifold, and polish before they reach the tolerance."""
-        state = self.state[W]
-        eps = torch.finfo(W.dtype).eps * math.sqrt(min(W.shape[-2:]))
-        state["drift"] = state["drift"] * (1 + growth) + error
-        state["noise"] = state["noise"] * (1 + growth) ** 2 + (NOISE * eps) ** 2
-        state["capped"] += capped
-        if capped or state["drift"] + math.sqrt(state["noise"]) > 0.6 * limit:
-            # The bounds are for the worst case. A look costs a few products with vectors, a polish two with matrices.
-            state["looks"] = state.get("looks", 0) + 1
-            seen = 1.3 * estimated_error(W, group["gain"], state["looks"]) if min(W.shape[-2:]) >= 384 else math.inf
-            if capped or seen > 0.6 * limit:
-                self._polish(W, group, limit)
-                seen = NOISE * eps
-            state["drift"], state["noise"] = 0.0, seen**2
-
-    def _polish(self, W: nn.Parameter, group: dict, limit: float) -> None:
-        """W <- W (3 I - W^T W / g^2) / 2, on the short side: one step of Newton and Schulz."""
-        gain, wide = group["gain"], W.shape[-2] < W.shape[-1]
+    def _polish(self, W: nn.Parameter, group: dict, limit: float) -> float:
+        """W <- W (3 I - W^T W / g^2) / 2, on the short side: one step of Newton and Schulz. Return the error found."""
+        gain, wide, found = group["gain"], W.shape[-2] < W.shape[-1], None
         for _ in range(4):
             Q = (W.mT if wide else W) / gain if gain != 1 or wide else W
             E = gram_minus_one(Q)
             e = frobenius(E)
+            found = e if found is None else found
             if not e < 0.1:
                 raise ArgumentError(
                     f"{self._name(W)} must stay on the manifold; ||W^T W / gain^2 - I||_F is {e:.3g}: "
@@ -262,7 +215,8 @@ class StiefelOptimiser(torch.optim.Optimizer):
                 )
             W.sub_(E @ W if wide else W @ E, alpha=0.5)
             if 0.75 * e * e <= 0.05 * limit:
-                return
+                break
+        return found
 
     def _transport(self, state: dict, Q: torch.Tensor) -> None:
         """Carry what the state remembers of the tangent space to the new point."""
@@ -292,14 +246,6 @@ class StiefelOptimiser(torch.optim.Optimizer):
         super().__setstate__(state)
         if "_modules" in state or not hasattr(self, "_captures"):
             self._link()
-
-
-def _qr(Q: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
-    return qr_near(Q + X)
-
-
-def _polar(Q: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
-    return polar_near(Q + X)
 
 
 def _low_rank_wins(n_out: int, n_in: int, rows: int) -> bool:

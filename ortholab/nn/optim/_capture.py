@@ -137,7 +137,9 @@ class CollectingLinear(nn.Linear):
         capture = self._capture
         plan = capture.planned(W, x.numel() // x.shape[-1]) if x.numel() else "torch"
         if plan == "torch":
-            return super().forward(x)
+            if not capture.holds(W):
+                return super().forward(x)
+            plan = "gradient"  # of a few rows it is a product already: this pass is added to that
         return _Collect.apply(x, W, self.bias, capture, plan)
 
     def _get_name(self) -> str:

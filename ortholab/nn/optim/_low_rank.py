@@ -29,6 +29,7 @@ class LowRankStep:
 
     def __init__(self, W, U: torch.Tensor, V: torch.Tensor, rate: float, gain: float, balance: float | None) -> None:
         self.W, self.U, self.V, self.rate, self.square = W, U, V, rate, gain**2
+        self.parameters = [W]
         self.rows = rows = len(U) // 2
         tall = W.shape[0] >= W.shape[1]
         side = U if tall else V
@@ -39,59 +40,50 @@ class LowRankStep:
             sizes = torch.stack([F.diagonal().sum(), H.diagonal().sum()]).tolist()
             balance = math.sqrt(sizes[0] / sizes[1]) if sizes[1] > 0 and math.isfinite(sizes[0] / sizes[1]) else 1.0
         unit, c = rate / (2 * self.square), 1.0 if tall else self.square
-        self.balance = b = balance * (1.0 if tall else self.square)
+        self.balance = b = balance
         signs = gram.new_tensor([[unit, -unit * c / b], [unit * b / c, -unit]]).view(2, 1, 2, 1)
         self.K = gram.flip(0 if tall else 2).mul_(signs).view(2 * rows, 2 * rows)
-        # (rate sigma)^2 for the singular values sigma of P / g^2, as eigenvalues; then their fourth powers.
-        FH = (F @ H).mul_((2 * unit) ** 2)
-        FH = FH @ FH
-        self.probe = torch.stack(
-            [(FH * FH.t()).sum(), -(self.K * self.K.t()).sum(), F.diagonal().sum(), H.diagonal().sum()]
-        )
+        # The eigenvalues of FH are (rate sigma)^2 for the singular values sigma of P / g^2: their sum, and that of their
+        # fourth powers.
+        self._rest = max(abs(2 * unit), 1.0)  # kept apart: no step size shall make the powers overflow
+        FH = torch.mm(F, H).mul_((2 * unit / self._rest) ** 2)
+        FH2 = FH @ FH
+        self.probe = torch.stack([(FH2 * FH2.t()).sum(), FH.trace()])
 
     def move_(self, probe: list[float], longest: float, allowed: float) -> tuple[float, float, bool]:
         """Take the step in place; return the bound of the error added, the growth of an old one, whether it was capped.
 
-        With s >= ||S||_2 and f = ||S||_F: M = I - K leaves at most 4 s^3 f in Q^T Q - I, M = (I - K)(I + K^2) leaves
+        With s >= ||S||_2 and f >= ||S||_F: M = I - K leaves at most 4 s^3 f in Q^T Q - I, M = (I - K)(I + K^2) leaves
         4 s^5 f, another factor I + K^4 leaves 4 s^9 f; the first that is at most ``allowed`` is taken, and M = (I +
         K)^(-1) above. A step with ||A||_2 above ``longest`` is shortened. Since X stands for Y W in V, an error E of
         W W^T becomes E + rate (P^T E + E P): it grows at most by the factor 1 + 2 rate sigma_max.
         """
-        eighth, square = probe[:2]
-        sigma = max(eighth, 0.0) ** 0.125
-        f = math.sqrt(max(square, 0.0))
-        s = min(sigma, f / math.sqrt(2))  # the eigenvalues of S come in pairs
+        sigma, f = self._rest * max(probe[0], 0.0) ** 0.125, self._rest * math.sqrt(max(probe[1], 0.0))
+        sigma = s = min(sigma, f)
         K, rate, factor = self.K, self.rate, 1.0
         if not 2 * s <= longest:
             factor = min(1.0, longest / (2 * self._spectral()))
             K, rate = K * factor, rate * factor
             s, f, sigma = min(s * factor, longest / 2), f * factor, sigma * factor
         error = 4.1 * s**3 * f
-        K2 = None
-        M = -K
-        M.diagonal().add_(1)
-        if s > 0.3:
-            M, error = torch.linalg.inv(2 * torch.eye(len(K), dtype=K.dtype, device=K.device) - M), 0.0
-        elif error > allowed:
+        if 4.1 * s**9 * f > allowed:
+            E = K.clone()
+            E.diagonal().add_(1)
+            M, error = torch.linalg.inv(E), 0.0
+        else:
+            M = -K
+            M.diagonal().add_(1)
+        if error > allowed:
             K2 = K @ K
             M = torch.addmm(M, M, K2)
             error = 4.1 * s**5 * f
             if error > allowed:
                 M = torch.addmm(M, M, K2 @ K2)
                 error = 4.1 * s**9 * f
-                if error > allowed:
-                    E = K.clone()
-                    E.diagonal().add_(1)
-                    M, error = torch.linalg.inv(E), 0.0
         b, g = self.balance, self.square
         M.view(2, self.rows, 2, self.rows).mul_(M.new_tensor([[1, b / g], [-1 / b, -1 / g]]).view(2, 1, 2, 1))
         self.W.addmm_(self.U.t(), M @ self.V, alpha=-rate)
         return error, 2 * sigma, factor < 1
-
-    def next_balance(self, probe: list[float]) -> float:
-        """The b of this step's F and H, for the next."""
-        ratio = probe[2] / probe[3] if probe[3] > 0 else 0.0
-        return math.sqrt(ratio) if 0 < ratio < math.inf else 1.0
 
     def _spectral(self) -> float:
         """||S||_2 within a factor (2B)^(1/16): (sum s^16 / 2)^(1/16), the powers taken of K / its largest entry."""

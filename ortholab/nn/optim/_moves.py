@@ -10,15 +10,12 @@ import math
 
 import torch
 
-
-def tolerance(W: torch.Tensor) -> float:
-    """The error ||Q^T Q - I||_F that the optimisers allow at any step: 1e-6 sqrt(k) in float32, 1.9e-15 sqrt(k) in
-    float64, that is 8.4 units of rounding for each of the k orthonormal vectors."""
-    return 8.4 * torch.finfo(W.dtype).eps * math.sqrt(min(W.shape[-2:]))
-
+from ortholab.nn.optim._drift import tolerance
 
 def frobenius(M: torch.Tensor) -> float:
     """The largest Frobenius norm in a batch of matrices, on the host."""
+    if M.ndim == 2:
+        return float(torch.linalg.vector_norm(M))
     return float(torch.linalg.vector_norm(M, dim=(-2, -1)).max())
 
 
@@ -27,23 +24,6 @@ def gram_minus_one(H: torch.Tensor) -> torch.Tensor:
     E = H.mT @ H
     E.diagonal(dim1=-2, dim2=-1).sub_(1)
     return E
-
-
-def estimated_error(W: torch.Tensor, gain: float, seed: int) -> float:
-    """Estimate ||Q^T Q - I||_F (short side, the largest of a batch) from its products E v with 6 Gaussian vectors v.
-
-    The mean of ||E v||^2 over v is ||E||_F^2.
-    """
-    Q = W.mT if W.shape[-2] < W.shape[-1] else W
-    generator = torch.Generator().manual_seed(seed)
-    total = 0.0
-    for _ in range(6):
-        v = torch.randn(Q.shape[-1], generator=generator, dtype=Q.dtype).to(Q.device)
-        total = (
-            total
-            + torch.linalg.vector_norm(Q.mT @ (Q @ v).unsqueeze(-1) / gain**2 - v.unsqueeze(-1), dim=(-2, -1)) ** 2
-        )
-    return math.sqrt(float(total.max()) / 6)
 
 
 def tangent_(Q: torch.Tensor, Z: torch.Tensor) -> torch.Tensor:

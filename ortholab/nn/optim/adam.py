@@ -90,7 +90,9 @@ class StiefelAdam(StiefelOptimiser):
     def _free_step(self, parameters: list[nn.Parameter], group: dict) -> None:
         for p in parameters:
             if not self.state[p]:
-                self.state[p].update(step=torch.zeros(()), exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
+                self.state[p].update(
+                    step=torch.zeros(()), exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p)
+                )
         get = {name: [self.state[p][name] for p in parameters] for name in ("exp_avg", "exp_avg_sq", "step")}
         adam(
             parameters, [p.grad for p in parameters], get["exp_avg"], get["exp_avg_sq"], [], get["step"],
