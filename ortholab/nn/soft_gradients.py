@@ -46,10 +46,10 @@ def add_dso(grad: torch.Tensor, W: torch.Tensor, weight: float, gain: float) -> 
 
 
 def add_mc(grad: torch.Tensor, W: torch.Tensor, weight: float, gain: float) -> None:
-    """grad_i += (weight / gain^2) sign(E_ij) W_j and grad_j += the same with W_i, at the largest |E_ij|; rows, or
-    columns of a tall W.
+    """grad_i += c W_j and grad_j += c W_i, c = (weight / gain^2) sign(E_ij), for the largest |E_ij|.
 
-    Only two rows move. Where several entries tie it is one of them, a subgradient.
+    W_i are the rows of a wide W, the columns of another; only two of them move. Where several
+    entries tie it is one of them: a subgradient.
 
     >>> grad = torch.zeros(2, 2)
     >>> add_mc(grad, torch.tensor([[1.0, 0.6], [0.0, 0.8]]), 1.0, 1.0)
@@ -125,7 +125,7 @@ def follow(W: torch.Tensor, v: torch.Tensor, gain: float, mix: torch.Tensor, ste
 
     >>> W = torch.diag(torch.linspace(0.0, 2.0, 200))
     >>> v = follow(W, torch.ones(200), 1.0, direction(200, 1, W), steps=20)
-    >>> round(torch.linalg.vector_norm(times_error(W, v, 1.0)).item(), 3)  # of 2^2 - 1
+    >>> round(torch.linalg.vector_norm(times_error(W, v, 1.0)).item(), 2)  # of 2^2 - 1
     3.0
     """
     basis = [_unit(v + MIX * mix)]
