@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ortholab.experiments.deep_result import DeepNetsResult
     from ortholab.experiments.results import Results
+    from ortholab.experiments.soft_result import SoftResult
 
 
 def _captioned(fig: Figure, results: Results) -> Figure:
@@ -122,3 +123,38 @@ def steps_against_depth(ax: Axes, result: DeepNetsResult, threshold: float) -> N
             mean, *ends = np.exp([(x.mean(), x.min(), x.max()) for x in logs]).T
             plot.simulation(ax, arrived, mean, ends, color=network_line(network)["color"], label=network)
     ax.set(xscale="log", yscale="log", xlabel="depth $L$", ylabel=f"steps to accuracy {threshold:g}")
+
+
+PENALTY_LINES = {
+    "none": ("muted", "-"), "so": ("orthogonal", "-"), "dso": ("orthogonal", "--"), "mc": ("gaussian", "-"),
+    "srip": ("extra", "-"), "so bansal": ("orthogonal", ":"),
+}  # fmt: skip
+
+
+def penalty_curves(ax: Axes, result: SoftResult, name: str = "accuracy") -> None:
+    """Draw a metric against epochs: each configuration's mean over seeds, and the range of the seeds as a band."""
+    for label in result.labels:
+        hue, style = PENALTY_LINES.get(label, ("ink", "-"))
+        epochs, values = result.curve(label, name)
+        if len(values) > 1:
+            ax.fill_between(epochs, values.min(0), values.max(0), color=plot.colour(hue), alpha=0.15, lw=0)
+        plot.theory(ax, epochs, values.mean(0), color=hue, ls=style, lw=1.4, label=label)
+    ax.set(xlabel="epoch")
+
+
+def soft_constraints(results: Results) -> Figure:
+    """Draw validation accuracy and the mean distance of the Gram matrices from I against epochs, for each penalty."""
+    from ortholab.experiments.soft_result import SoftResult
+
+    found = SoftResult.of(results)
+    fig, (left, right) = plot.subplots(ncols=2, height=3.6)
+    penalty_curves(left, found)
+    penalty_curves(right, found, "so")
+    left.set(ylabel="validation accuracy")
+    right.set(ylabel=r"mean $|E|_F$ of the kernels", yscale="log")
+    for label in found.labels:
+        hue = PENALTY_LINES.get(label, ("ink",))[0]
+        for ax, name in ((left, "accuracy"), (right, "so")):
+            epochs, values = found.curve(label, name)
+            plot.direct_label(ax, epochs[-1], values[:, -1].mean(), label, hue)
+    return _captioned(fig, results)

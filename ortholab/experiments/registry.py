@@ -134,6 +134,8 @@ EXPERIMENTS = {
             tiers=_MODULE + "soft_constraints:tiers",
             start=_MODULE + "soft_constraints:start",
             data=("mnist", "cifar10", "cifar100"),
+            summarise=_MODULE + "soft_result:summarise",
+            figure="ortholab.figures:soft_constraints",
             costs={"quick": Cost(12, 15), "full": Cost(12, 1200), "paper": Cost(30, 1.2e7)},
         ),
     )

@@ -118,7 +118,7 @@ _ROWS = tuple((penalty, lam, "constant") for penalty, lam in COEFFICIENTS.items(
 _PLAN = (*_ROWS, ("so", COEFFICIENTS["so"], "bansal"))
 tiers = {
     # MNIST's embedded images at half their resolution, a network of 8 layers: shows what each penalty does to kernels.
-    "quick": SoftSpec(_PLAN, seeds=(0, 1), pool=2, batch=50, epochs=5),
+    "quick": SoftSpec(_PLAN, seeds=(0, 1), n_train=800, pool=2, batch=50, epochs=4),
     # The network and the data set of the deck's paper in small: ResNet-20, a tenth of CIFAR-10 at half its resolution,
     # 10 epochs. What a core does in half an hour.
     "full": SoftSpec(
