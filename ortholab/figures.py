@@ -138,7 +138,7 @@ def penalty_curves(ax: Axes, result: SoftResult, name: str = "accuracy") -> None
         epochs, values = result.curve(label, name)
         if len(values) > 1:
             ax.fill_between(epochs, values.min(0), values.max(0), color=plot.colour(hue), alpha=0.15, lw=0)
-        plot.theory(ax, epochs, values.mean(0), color=hue, ls=style, lw=1.4, label=label)
+        plot.theory(ax, epochs, values.mean(0), color=hue, linestyle=style, linewidth=1.4)
     ax.set(xlabel="epoch")
 
 

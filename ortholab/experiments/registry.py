@@ -136,7 +136,7 @@ EXPERIMENTS = {
             data=("mnist", "cifar10", "cifar100"),
             summarise=_MODULE + "soft_result:summarise",
             figure="ortholab.figures:soft_constraints",
-            costs={"quick": Cost(12, 15), "full": Cost(12, 1200), "paper": Cost(30, 1.2e7)},
+            costs={"quick": Cost(12, 20), "full": Cost(12, 1400), "paper": Cost(30, 1.07e7)},
         ),
     )
 }

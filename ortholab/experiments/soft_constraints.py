@@ -120,7 +120,7 @@ tiers = {
     # MNIST's embedded images at half their resolution, a network of 8 layers: shows what each penalty does to kernels.
     "quick": SoftSpec(_PLAN, seeds=(0, 1), n_train=800, pool=2, batch=50, epochs=4),
     # The network and the data set of the deck's paper in small: ResNet-20, a tenth of CIFAR-10 at half its resolution,
-    # 10 epochs. What a core does in half an hour.
+    # 10 epochs.
     "full": SoftSpec(
         _PLAN, seeds=(0, 1), depth=20, width=16, dataset="cifar10", n_train=5120, n_test=2000, pool=2, pad=2, flip=True,
         batch=64, epochs=10,

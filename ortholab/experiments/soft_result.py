@@ -140,7 +140,7 @@ def run(spec: SoftSpec, *, device: str = "cpu", progress: bool = False) -> SoftR
     return SoftResult(spec.units, tuple(found))
 
 
-def claim_differences(seeds: int = 8) -> dict[str, Estimate]:
+def claim_differences(seeds: int = 6) -> dict[str, Estimate]:
     """Return what tries claim (E): SO against no penalty in the quick tier, with more seeds; each measure's difference.
 
     About 20 s on one core.
