@@ -16,30 +16,33 @@ PAGE = "3-constraints/soft_constraints"
     statement="Soft orthogonality speeds up and steadies training.",
     page=PAGE,
     recorded="holds if",
-    recorded_number=0.043,
+    recorded_number=4.3,
     tolerance=0.3,
 )
 def soft_orthogonality_helps() -> Verdict:
-    """A residual network of 8 layers, MNIST, 64 steps, SO against none: accuracy early and at the end; setbacks."""
+    """A residual network of 8 layers, MNIST, 64 steps: SO against none, at one step size and at the effective one."""
     from ortholab.experiments.soft_result import claim_differences
 
     found = claim_differences(seeds=6)
-    early, end, setbacks = (found[name] for name in ("early", "final", "setbacks"))
-    better, sooner, steadier = end.low > 0, early.low > 0, setbacks.high < 0
-    kind = "holds" if better and sooner and steadier else "holds if" if better else "fails"
-    missing = [word for word, shown in (("in the early epochs", sooner), ("steadier", steadier)) if not shown]
+    early, end, setbacks, control = (found[name] for name in ("early", "final", "setbacks", "control"))
+    better, alone = end.low > 0, control.low > 0
+    sooner_steadier = early.low > 0 and setbacks.high < 0
+
+    def interval(estimate) -> str:
+        return f"{100 * estimate.low:+.1f} to {100 * estimate.high:+.1f}"
+
+    condition = (
+        "it is read as more accuracy after as many steps of a short training at one step size; without the penalty a "
+        "1.4 times larger step size does as much"
+    )
     return Verdict(
-        kind,
-        end.value,
-        "validation accuracy with SO minus without, after the last of 4 epochs (MNIST, a residual network of 8 layers)",
-        f"{end.seeds} paired seeds, 95 % interval {end.low:.3f} to {end.high:.3f}. First half of the epochs: "
-        f"{early.low:+.3f} to {early.high:+.3f}; accuracy lost from epoch to epoch: {setbacks.low:+.3f} to "
-        f"{setbacks.high:+.3f}, so it was not shown to be better {' nor '.join(missing)}."
-        if missing
-        else f"{end.seeds} paired seeds, 95 % interval {end.low:.3f} to {end.high:.3f}; sooner and steadier as well.",
-        condition="it is read as more accuracy after as many steps of a short training, at this small scale"
-        if kind == "holds if"
-        else "",
+        "fails" if not better else "holds" if alone and sooner_steadier else "holds if",
+        100 * end.value,
+        "points of validation accuracy that SO gains by the end of 4 epochs (MNIST, a residual network of 8 layers)",
+        f"{end.seeds} paired seeds, 95 % interval {interval(end)}. In the first half of the epochs {interval(early)}; "
+        f"accuracy lost on the way {interval(setbacks)}; against no penalty at a 1.4 times larger step size "
+        f"{interval(control)}.",
+        condition=condition if better and not (alone and sooner_steadier) else "",
     )
 
 

@@ -132,9 +132,9 @@ tiers = {
     ),
 }  # fmt: skip
 
-# The control: no penalty, at a larger step size. Batch normalisation makes a step turn a kernel by an angle of the order
-# rate / |K|_F^2, and the penalties shorten the kernels: from 1.16 to 0.96 (quick) and from 1.27 to 1.0 (full) in units
-# of an orthonormal one, so their steps are 1.4 and 1.6 times as large.
+# The control: no penalty, at a larger step size. Behind batch normalisation a step turns a kernel by an angle that goes
+# like rate / |K|_F^2, and the penalties shorten the kernels: from 1.16 to 0.96 (quick) and from 1.27 to 1.0 (full) in
+# units of an orthonormal one, so their steps are 1.4 and 1.6 times as large.
 step_tiers = {
     "quick": replace(tiers["quick"], plan=(("none", 0.0, "constant"),), rate=0.14),
     "full": replace(tiers["full"], plan=(("none", 0.0, "constant"),), rate=0.16),
