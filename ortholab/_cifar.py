@@ -68,7 +68,7 @@ def load(split: str, *, download: bool = False, progress: bool = True) -> tuple[
     """Return (pixels (n, 32, 32, 3) uint8, labels (n,) uint8, source); raise DataError."""
     found = next(filter(None, map(_look_in, folders())), None)
     if found is None and download:
-        found = _archive(_download(progress))
+        found = _archive(fetch(URL, SHA256, cache_folder(), progress))
     if found is None:
         raise DataError(
             f"CIFAR-10 is not on this machine (looked in {', '.join(map(str, folders()))}): call "
@@ -96,14 +96,18 @@ def _archive(path: Path) -> Found:
 
 
 def _canonical_split(path: Path, split: str, read: Callable[[bytes], Arrays]) -> Arrays:
-    digest, wanted = _sha256_of(path), SHA256[path.name]
-    if digest != wanted:
-        raise DataError(f"{path} is corrupt or truncated: sha256 {digest}, not {wanted}; delete it")
+    check_archive(path, SHA256[path.name])
     with tarfile.open(path) as archive:
         members = {Path(m.name).stem: m for m in archive if m.isfile()}
         parts = [read(archive.extractfile(members[name]).read()) for name in BATCHES[split]]
     pixels, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
     return pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels
+
+
+def check_archive(path: Path, wanted: str) -> None:
+    """Raise DataError unless the file has this SHA-256."""
+    if (digest := _sha256_of(path)) != wanted:
+        raise DataError(f"{path} is corrupt or truncated: sha256 {digest}, not {wanted}; delete it")
 
 
 def _binary(data: bytes) -> Arrays:
@@ -200,23 +204,23 @@ def _digest(pixels: np.ndarray, labels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _download(progress: bool) -> Path:
-    """Fetch the binary archive (170 MB) into the cache; it gets its name only when its hash is right."""
+def fetch(url: str, known: dict[str, str], folder: Path, progress: bool) -> Path:
+    """Fetch an archive into a folder; it gets its name only when its hash is the one in ``known``. Raises DataError."""
     import pooch
     import requests
 
-    folder, name = cache_folder(), URL.rpartition("/")[2]
+    name = url.rpartition("/")[2]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="part-") as part:
             target = Path(part) / name
-            pooch.HTTPDownloader(progressbar=progress, timeout=30)(URL, str(target), None)
-            if (digest := _sha256_of(target)) != SHA256[name]:
-                raise DataError(f"{URL} gave a file with sha256 {digest}, not {SHA256[name]}: nothing was kept")
+            pooch.HTTPDownloader(progressbar=progress, timeout=30)(url, str(target), None)
+            if (digest := _sha256_of(target)) != known[name]:
+                raise DataError(f"{url} gave a file with sha256 {digest}, not {known[name]}: nothing was kept")
             return target.replace(folder / name)
     except requests.RequestException as error:
         raise DataError(
-            f"{URL} could not be fetched ({type(error).__name__}): put {name} in a folder and name it in {ENV}"
+            f"{url} could not be fetched ({type(error).__name__}): put {name} in a folder and name it in {ENV}"
         ) from None
     except DataError:
         raise

@@ -1,4 +1,4 @@
-"""Data sets: MNIST (5,000 images that need no network, or the full set), the 8x8 digits, and CIFAR-10."""
+"""Data sets: MNIST (5,000 images that need no network, or the full set), the 8x8 digits, CIFAR-10 and CIFAR-100."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from ortholab import _mnist
 from ortholab.errors import ArgumentError, DataError, bad, check_array, check_choice, check_int, check_number
 
-__all__ = ["Dataset", "cifar10", "digits", "mnist", "standardise"]
+__all__ = ["Dataset", "cifar10", "cifar100", "digits", "mnist", "standardise"]
 
 DIGITS = tuple("0123456789")
 
@@ -127,6 +127,24 @@ def cifar10(split: str = "train", n: int | None = None, *, download: bool = Fals
         raise bad("download", download, "True or False")
     pixels, labels, source = _cifar.load(split, download=download, progress=progress)
     return replace(_dataset("CIFAR-10", split, source, pixels, labels, 255, n), classes=_cifar.CLASSES)
+
+
+def cifar100(split: str = "train", n: int | None = None, *, download: bool = False, progress: bool = True) -> Dataset:
+    """Return CIFAR-100's training (50,000) or test (10,000) images, all or the first n, with their 100 fine classes.
+
+    Images are (n, 32, 32, 3). Looked for in the folder that the environment variable ORTHOLAB_DATA names (in its
+    subfolder cifar100, then in it), then in the user's cache: the archives cifar-100-binary.tar.gz and
+    cifar-100-python.tar.gz, checked by SHA-256. ``download=True`` fetches the former (169 MB) when there is none.
+    Raises ArgumentError, and DataError (missing, truncated or corrupt file; no network). Source: Krizhevsky 2009.
+    """
+    from ortholab import _cifar100
+
+    check_choice("split", split, ("train", "test"))
+    n = None if n is None else check_int("n", n, 1)
+    if not isinstance(download, bool):
+        raise bad("download", download, "True or False")
+    pixels, labels, classes = _cifar100.load(split, download=download, progress=progress)
+    return replace(_dataset("CIFAR-100", split, "canonical", pixels, labels, 255, n), classes=classes)
 
 
 def standardise(images: np.ndarray, q: float = 1.0) -> np.ndarray:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ortholab.experiments.deep_result import DeepNetsResult
     from ortholab.experiments.results import Results
+    from ortholab.experiments.soft_result import SoftResult
 
 
 def _captioned(fig: Figure, results: Results) -> Figure:
@@ -135,4 +136,39 @@ def atlas(results: Results) -> Figure:
         ax.plot(x, y, "o", color=plot.colour("data"))
         ax.annotate(way, (x, y), textcoords="offset points", xytext=(5, 0), va="center", fontsize=7)
     ax.set(xlabel="log10 distance to the manifold", ylabel="test accuracy")
+    return _captioned(fig, results)
+
+
+PENALTY_LINES = {
+    "none": ("muted", "-"), "so": ("orthogonal", "-"), "dso": ("orthogonal", "--"), "mc": ("gaussian", "-"),
+    "srip": ("extra", "-"), "so bansal": ("orthogonal", ":"),
+}  # fmt: skip
+
+
+def penalty_curves(ax: Axes, result: SoftResult, name: str = "accuracy") -> None:
+    """Draw a metric against epochs: each configuration's mean over seeds, and the range of the seeds as a band."""
+    for label in result.labels:
+        hue, style = PENALTY_LINES.get(label, ("ink", "-"))
+        epochs, values = result.curve(label, name)
+        if len(values) > 1:
+            ax.fill_between(epochs, values.min(0), values.max(0), color=plot.colour(hue), alpha=0.15, lw=0)
+        plot.theory(ax, epochs, values.mean(0), color=hue, linestyle=style, linewidth=1.4)
+    ax.set(xlabel="epoch")
+
+
+def soft_constraints(results: Results) -> Figure:
+    """Draw validation accuracy and the mean distance of the Gram matrices from I against epochs, for each penalty."""
+    from ortholab.experiments.soft_result import SoftResult
+
+    found = SoftResult.of(results)
+    fig, (left, right) = plot.subplots(ncols=2, height=3.6)
+    penalty_curves(left, found)
+    penalty_curves(right, found, "so")
+    left.set(ylabel="validation accuracy")
+    right.set(ylabel=r"mean $|E|_F$ of the kernels", yscale="log")
+    for label in found.labels:
+        hue = PENALTY_LINES.get(label, ("ink",))[0]
+        for ax, name in ((left, "accuracy"), (right, "so")):
+            epochs, values = found.curve(label, name)
+            plot.direct_label(ax, epochs[-1], values[:, -1].mean(), label, hue)
     return _captioned(fig, results)

@@ -155,7 +155,20 @@ EXPERIMENTS = {
             tiers=_MODULE + "soft_constraints:tiers",
             start=_MODULE + "soft_constraints:start",
             data=("mnist", "cifar10", "cifar100"),
-            costs={"quick": Cost(12, 15), "full": Cost(12, 1200), "paper": Cost(30, 1.2e7)},
+            summarise=_MODULE + "soft_result:summarise",
+            figure="ortholab.figures:soft_constraints",
+            costs={"quick": Cost(12, 20), "full": Cost(12, 1400), "paper": Cost(30, 1.07e7)},
+        ),
+        Experiment(
+            "soft_constraints_step",
+            "The residual network without a penalty, at the step size that a penalty amounts to",
+            "a control for the deck's figure 6",
+            tiers=_MODULE + "soft_constraints:step_tiers",
+            start=_MODULE + "soft_constraints:start",
+            data=("mnist", "cifar10"),
+            summarise=_MODULE + "soft_result:summarise",
+            figure="ortholab.figures:soft_constraints",
+            costs={"quick": Cost(2, 4), "full": Cost(2, 240)},
         ),
     )
 }

@@ -5,9 +5,13 @@ from ortholab.nn.activations import TorchActivation, torch_activation
 from ortholab.nn.init import gaussian_, haar, orthogonal_
 from ortholab.nn.jacobian import gradient_norms, jacobian, layer_factors, log_singular_values, singular_values
 from ortholab.nn.mlp import MLP, pick_device
+from ortholab.nn.resnet import ResNet
+from ortholab.nn.soft import SoftOrthogonality
 
 __all__ = [
     "MLP",
+    "ResNet",
+    "SoftOrthogonality",
     "TorchActivation",
     "gaussian_",
     "gradient_norms",

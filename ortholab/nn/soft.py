@@ -14,7 +14,7 @@ from ortholab.nn import soft_gradients
 from ortholab.theory.penalties import PENALTIES as EXACT
 
 PENALTIES = ("so", "dso", "mc", "srip", "gain_adjusted")
-SMALL = 128  # short sides up to this have their Gram matrix squared; larger ones are followed by products with W
+SMALL = 256  # short sides up to this have their Gram matrix squared; larger ones are followed by products with W
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _ADD = {"so": soft_gradients.add_so, "dso": soft_gradients.add_dso, "mc": soft_gradients.add_mc}
 _ADD["gain_adjusted"] = _ADD["so"]
@@ -42,8 +42,9 @@ class SoftOrthogonality:
     ``weights`` is a module: the weights of all its linear and convolution layers that require a gradient (groups of a
     grouped convolution one by one); or parameters, or (name, parameter) pairs: with 2 axes a matrix, with 3 a batch of
     matrices, with 4 or 5 a kernel. A kernel (out, in, h, w) counts as the matrix (out, in h w), a filter a row.
-    SRIP follows the leading eigenvector by ``srip_steps`` steps of the power iteration a training step, from where the
-    last one left it; the vectors are part of :meth:`state_dict`. Raises ArgumentError.
+    SRIP's norm comes within 1 % of the exact one: up to a short side of 256 by squaring E eight times, beyond by
+    ``srip_steps`` products E v a training step, from the vector that the last one ended with (they are part of
+    :meth:`state_dict`); no E is formed then. Raises ArgumentError.
     Source: Bansal, Chen, Wang 2018; the deck, equations (8) to (10).
 
     >>> layer = nn.Linear(3, 2)
@@ -63,7 +64,7 @@ class SoftOrthogonality:
         coefficient: float | Callable[[int], float] = 1e-2,
         *,
         gain: float | None = None,
-        srip_steps: int = 2,
+        srip_steps: int = 32,
     ) -> None:
         self.penalty = check_choice("penalty", penalty, PENALTIES)
         if penalty == "gain_adjusted" and gain is None:

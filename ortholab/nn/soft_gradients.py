@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import torch
 
-MIX = 0.1  # length of what SRIP's vector is mixed with, against its own
+STRIP = 128  # rows of a Gram matrix that are made in one product
+MIX = 0.1  # length of what is mixed into SRIP's vector, against its own
 
 
 def gram_error(W: torch.Tensor, gain: float) -> torch.Tensor:
@@ -21,7 +22,9 @@ def gram_error(W: torch.Tensor, gain: float) -> torch.Tensor:
     >>> gram_error(torch.diag(torch.tensor([2.0, 1.0])), 1.0).tolist()
     [[3.0, 0.0], [0.0, 0.0]]
     """
-    E = (W @ W.mT if W.shape[-2] < W.shape[-1] else W.mT @ W).div_(gain * gain)
+    E = _gram(W if W.shape[-2] < W.shape[-1] else W.mT)
+    if gain != 1:
+        E.div_(gain * gain)
     E.diagonal(dim1=-2, dim2=-1).sub_(1)
     return E
 
@@ -43,19 +46,26 @@ def add_dso(grad: torch.Tensor, W: torch.Tensor, weight: float, gain: float) -> 
 
 
 def add_mc(grad: torch.Tensor, W: torch.Tensor, weight: float, gain: float) -> None:
-    """grad += (weight / gain^2) (T + T^T) W, T = sign(E) at the largest entries of |E|, over their number.
+    """grad_i += c W_j and grad_j += c W_i, c = (weight / gain^2) sign(E_ij), for the largest |E_ij|.
+
+    W_i are the rows of a wide W, the columns of another; only two of them move. Where several
+    entries tie it is one of them: a subgradient.
 
     >>> grad = torch.zeros(2, 2)
     >>> add_mc(grad, torch.tensor([[1.0, 0.6], [0.0, 0.8]]), 1.0, 1.0)
-    >>> grad
-    tensor([[0.0000, 0.8000],
-            [1.0000, 0.6000]])
+    >>> grad  # columns of length 1 and of product 0.6
+    tensor([[0.6000, 1.0000],
+            [0.8000, 0.0000]])
     """
     E = gram_error(W, gain)
-    size = E.abs()
-    largest = size == size.amax((-2, -1), keepdim=True)
-    T = E.sign_().mul_(largest).div_(largest.sum((-2, -1), keepdim=True))
-    _add_product(grad, W, T + T.mT, weight / gain**2)
+    m = E.shape[-1]
+    flat = E.flatten(-2)
+    at = flat.abs().argmax(-1, keepdim=True)
+    sign = flat.gather(-1, at).sign_().mul_(weight / gain**2)
+    pair = torch.cat((at // m, at % m), -1)
+    X, G = (W, grad) if W.shape[-2] < W.shape[-1] else (W.mT, grad.mT)
+    rows = pair[..., None].expand(*pair.shape, X.shape[-1])
+    G.scatter_add_(-2, rows, X.gather(-2, rows.flip(-2)) * sign[..., None])
 
 
 def add_srip(grad: torch.Tensor, W: torch.Tensor, weight: float, gain: float, v: torch.Tensor) -> None:
@@ -105,16 +115,30 @@ def leading(E: torch.Tensor, squarings: int = 8) -> torch.Tensor:
 
 
 def follow(W: torch.Tensor, v: torch.Tensor, gain: float, mix: torch.Tensor, steps: int) -> torch.Tensor:
-    """Return SRIP's vector after ``steps`` of v <- E v / |E v|, begun from v + MIX mix; ``mix`` has unit length.
+    """Return a unit vector with |E v| close to the spectral norm of E, from ``steps`` products E v; E is not formed.
 
-    A vector that has converged to the leading eigenvector has lost all others, to rounding, and when training presses
-    that eigenvalue below the next one it would stay behind for many steps. What is mixed in keeps every direction
-    alive; after the steps its cost in the value |E v| is of second order.
+    It is the best vector of the space that the products span (Lanczos), begun from the last training step's ``v`` with
+    a little of the unit vector ``mix``. The power iteration keeps only the last product, and that is not enough here:
+    training presses the leading eigenvalues together until no gap is left for it to work with. And a vector that has
+    converged has lost all other directions to rounding, so without ``mix`` it would stay behind when the next
+    eigenvalue takes the lead.
+
+    >>> W = torch.diag(torch.linspace(0.0, 2.0, 200))
+    >>> v = follow(W, torch.ones(200), 1.0, direction(200, 1, W), steps=20)
+    >>> round(torch.linalg.vector_norm(times_error(W, v, 1.0)).item(), 2)  # of 2^2 - 1
+    3.0
     """
-    v = _unit(v + MIX * mix)
+    basis = [_unit(v + MIX * mix)]
+    products = []
     for _ in range(steps):
-        v = _unit(times_error(W, v, gain), v)
-    return v
+        products.append(times_error(W, basis[-1], gain))
+        Q, new = torch.stack(basis, -1), products[-1]
+        for _ in range(2):  # once leaves what rounding adds, twice is enough
+            new = new - (Q @ (Q.mT @ new[..., None]))[..., 0]
+        basis.append(_unit(new))
+    Q = torch.stack(basis[:-1], -1)
+    T = Q.mT @ torch.stack(products, -1)
+    return _unit((Q @ leading((T + T.mT) / 2)[..., None])[..., 0])
 
 
 def direction(m: int, t: int, like: torch.Tensor) -> torch.Tensor:
@@ -132,6 +156,19 @@ def _unit(x: torch.Tensor, instead: torch.Tensor | None = None) -> torch.Tensor:
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     nonzero = length > 0
     return torch.where(nonzero, x / torch.where(nonzero, length, 1.0), x if instead is None else instead)
+
+
+def _gram(X: torch.Tensor) -> torch.Tensor:
+    """X X^T. A large one by strips of rows from the diagonal on, then mirrored: little more than half the products."""
+    m = X.shape[-2]
+    if X.ndim > 2 or m < 4 * STRIP or X.device.type != "cpu":
+        return X @ X.mT
+    E = X.new_empty(m, m)
+    for a in range(0, m, STRIP):
+        b = min(a + STRIP, m)
+        torch.mm(X[a:b], X[a:].mT, out=E[a:b, a:])
+        E[b:, a:b].copy_(E[a:b, b:].mT)
+    return E
 
 
 def _add_product(grad: torch.Tensor, W: torch.Tensor, S: torch.Tensor, weight: float) -> None:
