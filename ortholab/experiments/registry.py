@@ -127,6 +127,14 @@ EXPERIMENTS = {
             figure="ortholab.figures:deep_nets_depth",
             costs={"quick": Cost(12, 60), "full": Cost(216, 1200)},
         ),
+        Experiment(
+            "spectral_margin",
+            "A recurrent network that reads images by pixel, its singular values within a margin of 1",
+            "deck, figure 5 (Vorontsov et al. 2017)",
+            tiers=_MODULE + "spectral_margin:tiers",
+            start=_MODULE + "spectral_margin:start",
+            data=("mnist",),
+        ),
     )
 }
 
