@@ -65,6 +65,12 @@ def _deep(name: str, title: str, shows: str, tiers: str, data=("mnist", "cifar10
     return Experiment(name, title, shows, tiers=tiers, start=start, data=data, summarise=table, **more)
 
 
+def _margin(name: str, title: str, shows: str, tiers: str, **more) -> Experiment:
+    """An experiment on recurrent networks that read images by pixel."""
+    tiers, start = (_MODULE + at for at in (f"spectral_margin:{tiers}", "spectral_margin:start"))
+    return Experiment(name, title, shows, tiers=tiers, start=start, data=("mnist",), **more)
+
+
 EXPERIMENTS = {
     e.name: e
     for e in (
@@ -127,13 +133,17 @@ EXPERIMENTS = {
             figure="ortholab.figures:deep_nets_depth",
             costs={"quick": Cost(12, 60), "full": Cost(216, 1200)},
         ),
-        Experiment(
+        _margin(
             "spectral_margin",
             "A recurrent network that reads images by pixel, its singular values within a margin of 1",
             "deck, figure 5 (Vorontsov et al. 2017)",
-            tiers=_MODULE + "spectral_margin:tiers",
-            start=_MODULE + "spectral_margin:start",
-            data=("mnist",),
+            "tiers",
+        ),
+        _margin(
+            "spectral_margin_rivals",
+            "What else does what a margin does: the optimiser, the gain, the activation",
+            "deck, figure 5: what its comparison leaves open",
+            "rival_tiers",
         ),
     )
 }

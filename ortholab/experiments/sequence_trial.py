@@ -47,13 +47,16 @@ class SequenceTrial:
         permuted = unit.task == "permuted"
         self.permutation = sequences.permutation(self.length, spec.permutation_seed) if permuted else None
         what = unit.what
-        self.model = RNN(1, spec.hidden, 10, start=what.start, generator=unit.seed).to(self.device)
+        self.model = RNN(1, spec.hidden, 10, activation=what.activation, start=what.start, generator=unit.seed).to(
+            self.device
+        )
         W = self.model.W.data
         if what.margin is None:
             recurrent = FreeWeights(W, rate=unit.w_rate)
         else:
             recurrent = SpectralMargin(
                 W, what.margin, rate=unit.rate, basis_rate=unit.w_rate, bases=what.bases,
+                gain=what.gain,
                 generator=torch.Generator().manual_seed(unit.seed + 2**32),
             )  # fmt: skip
         self.trainer = RecurrentStep(

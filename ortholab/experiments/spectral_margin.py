@@ -8,7 +8,7 @@ optimiser does are two questions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,11 +18,13 @@ from ortholab.experiments.sequence_trial import SequenceTrial
 
 @dataclass(frozen=True)
 class Configuration:
-    """A start of W, and the margin and optimiser of its bases (``margin`` None: W is free)."""
+    """A start of W, the margin, optimiser of its bases and gain (``margin`` None: W is free), and phi."""
 
     start: str = "orthogonal"
     margin: float | None = None
     bases: str = "sgd"
+    gain: float = 1.0
+    activation: str = "tanh"
 
 
 CONFIGURATIONS = {
@@ -32,6 +34,9 @@ CONFIGURATIONS = {
     "identity": Configuration("identity"),
     "margin 0 rmsprop": Configuration(margin=0.0, bases="rmsprop"),
     "margin 0.1 rmsprop": Configuration(margin=0.1, bases="rmsprop"),
+    **{f"margin 0 gain {g:g}": Configuration(margin=0.0, bases="rmsprop", gain=g) for g in (1.02, 1.05, 1.1, 1.2)},
+    "margin 0 linear": Configuration(margin=0.0, bases="rmsprop", activation="linear"),
+    "none linear": Configuration(activation="linear"),
 }
 FIGURE_5 = (
     "none", "margin 0", "margin 0.1", "margin 0 rmsprop", "margin 0.01", "margin 1", "margin 0.001", "glorot",
@@ -153,7 +158,10 @@ def plan(names: tuple[str, ...] = FIGURE_5, rate: float = 1e-3) -> tuple[tuple[s
 
 
 tiers = {
-    "quick": SpectralMarginSpec(plan(("margin 0", "margin 0.1", "none", "glorot")), ("mnist",), shrink=4, n_test=500),
+    "quick": SpectralMarginSpec(
+        plan(("margin 0", "margin 0.1", "margin 1", "none", "glorot")), ("mnist",), hidden=32, batch=50, updates=160,
+        n_test=500, shrink=2, test_every=160,
+    ),
     # Half an epoch: what an hour of a shared core allowed. Tested on the first 5,000 test images.
     "full": SpectralMarginSpec(
         plan(), seeds=(0, 1), batch=50, updates=600, source="full", n_test=5000, look_every=60, test_every=600,
@@ -163,5 +171,29 @@ tiers = {
     "paper": SpectralMarginSpec(
         plan(), seeds=(0, 1, 2), hidden=128, batch=50, updates=120_000, source="full", cost_every=200,
         look_every=1200, test_every=1200, segment=200,
+    ),
+}  # fmt: skip
+
+# What is it that a margin gives: another optimiser, another gain, or another activation would give it too?
+_RIVALS = (
+    *(("margin 0", w) for w in (0.003, 0.01, 0.03)),
+    *(("margin 0 rmsprop", w) for w in (1e-4, 3e-4, 1e-3)),
+    ("margin 0.1", 0.01),
+    ("margin 0.1 rmsprop", 3e-4),
+    ("margin 1", 0.01),
+    *(("none", w) for w in (1e-4, 3e-4)),
+    *((name, 1e-4) for name in CONFIGURATIONS if "gain" in name or "linear" in name),
+    ("glorot", 1e-4),
+    ("identity", 1e-4),
+)
+rival_tiers = {
+    "quick": SpectralMarginSpec(
+        tuple((name, 1e-3, w) for name, w in _RIVALS), ("mnist",), seeds=range(4), hidden=32, batch=50, updates=240,
+        n_test=1000, shrink=2, test_every=240,
+    ),
+    "full": replace(
+        tiers["full"],
+        plan=tuple((name, 1e-3, 1e-4) for name in ("margin 0 linear", "margin 0 gain 1.05", "none linear")),
+        tasks=("mnist",),
     ),
 }  # fmt: skip

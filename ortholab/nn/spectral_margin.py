@@ -44,14 +44,15 @@ class FreeWeights:
 class SpectralMargin:
     """Moves a square W = U diag(s) V^T whose singular values stay in (1 - m, 1 + m); with m = 0, on the manifold.
 
-        s_i = 1 + m tanh(p_i / 2),
-        dL/dU = G V S,   dL/dV = G^T U S,   dL/ds_i = (U^T G V)_ii,   dL/dp_i = m / 2 (1 - tanh(p_i/2)^2) dL/ds_i,
+        s_i = g (1 + m tanh(p_i / 2)),
+        dL/dU = G V S,   dL/dV = G^T U S,   dL/ds_i = (U^T G V)_ii,   dL/dp_i = g m/2 (1 - tanh(p_i/2)^2) dL/ds_i,
         U <- (I + rate A/2)^(-1) (I - rate A/2) U,   A = (dL/dU) U^T - U (dL/dU)^T,   and V in the same way.
 
-    G = dL/dW. ``W`` starts orthogonal (p = 0, S = I, V drawn by ``generator``, U = W V). p goes by RMSprop at ``rate``,
-    U and V by Cayley steps at ``basis_rate``: of the gradient (``bases`` "sgd", as in the paper) or of the gradient
-    with RMSprop's averages: A_ij / (sqrt(v_ij) + eps), v an average of A^2, is skew again ("rmsprop"). All in float64,
-    so U and V need no polish. Raises ArgumentError. Source: Vorontsov, Trabelsi, Kadoury and Pal 2017.
+    G = dL/dW; the gain g is 1 in the paper. ``W`` comes orthogonal and is multiplied by g here (p = 0, V is drawn by
+    ``generator``, U = W V). p goes by RMSprop at ``rate``, U and V by Cayley steps at ``basis_rate``: of the gradient
+    (``bases`` "sgd", as in the paper) or of the gradient with RMSprop's averages: A_ij / (sqrt(v_ij) + eps), v an
+    average of A^2, is skew again ("rmsprop"). All in float64, so U and V need no polish. Raises ArgumentError.
+    Source: Vorontsov, Trabelsi, Kadoury and Pal 2017.
 
     >>> W = haar(4, generator=0)
     >>> update = SpectralMargin(W, 0.1, rate=0.1, basis_rate=0.1, generator=1)
@@ -69,11 +70,13 @@ class SpectralMargin:
         rate: float,
         basis_rate: float,
         bases: str = "sgd",
+        gain: float = 1.0,
         generator: torch.Generator | int | None,
     ) -> None:
         if not isinstance(W, torch.Tensor) or W.ndim != 2 or W.shape[0] != W.shape[1]:
             raise bad("W", getattr(W, "shape", type(W).__name__), "a square matrix")
         self.margin = check_number("margin", margin, low=0, high=1)
+        self.gain = check_number("gain", gain, low=0, open_low=True)
         self.basis_rate = check_number("basis_rate", basis_rate, low=0, open_low=True)
         self.bases = check_choice("bases", bases, BASES)
         n = len(W)
@@ -82,11 +85,13 @@ class SpectralMargin:
         self.p = torch.zeros(n, dtype=torch.float64)
         self._rule = rule("rmsprop", [self.p], rate)
         self._v = [torch.zeros(n, n, dtype=torch.float64) for _ in range(2)]
+        if self.gain != 1:
+            W.mul_(self.gain)
 
     @property
     def s(self) -> torch.Tensor:
         """The singular values, in the order of the columns of U and V; shape (n,)."""
-        return 1 + self.margin * torch.tanh(self.p / 2)
+        return self.gain * (1 + self.margin * torch.tanh(self.p / 2))
 
     @torch.no_grad()
     def update(self, W: torch.Tensor, G: torch.Tensor) -> None:
@@ -103,7 +108,7 @@ class SpectralMargin:
         U, V, s = self.U, self.V, self.s
         GV = G @ V
         ds = torch.sum(U * GV, 0)
-        return GV * s, ds * (self.margin / 2) * (1 - torch.tanh(self.p / 2) ** 2), (G.T @ U) * s
+        return GV * s, ds * (self.gain * self.margin / 2) * (1 - torch.tanh(self.p / 2) ** 2), (G.T @ U) * s
 
     def state_dict(self) -> dict:
         """Return U, V, p and the averages."""
