@@ -67,8 +67,13 @@ def _deep(name: str, title: str, shows: str, tiers: str, data=("mnist", "cifar10
 
 def _margin(name: str, title: str, shows: str, tiers: str, **more) -> Experiment:
     """An experiment on recurrent networks that read images by pixel."""
-    tiers, start = (_MODULE + at for at in (f"spectral_margin:{tiers}", "spectral_margin:start"))
-    return Experiment(name, title, shows, tiers=tiers, start=start, data=("mnist",), **more)
+    tiers, start, table = (
+        _MODULE + at for at in (f"spectral_margin:{tiers}", "spectral_margin:start", "margin_result:summarise")
+    )
+    draw = "ortholab.figures:spectral_margin"
+    return Experiment(
+        name, title, shows, tiers=tiers, start=start, data=("mnist",), summarise=table, figure=draw, **more
+    )
 
 
 EXPERIMENTS = {
