@@ -143,12 +143,14 @@ EXPERIMENTS = {
             "A recurrent network that reads images by pixel, its singular values within a margin of 1",
             "deck, figure 5 (Vorontsov et al. 2017)",
             "tiers",
+            costs={"quick": Cost(5, 10), "full": Cost(40, 1700), "paper": Cost(60, 720_000)},
         ),
         _margin(
             "spectral_margin_rivals",
             "What else does what a margin does: the optimiser, the gain, the activation",
             "deck, figure 5: what its comparison leaves open",
             "rival_tiers",
+            costs={"quick": Cost(76, 190), "full": Cost(12, 500)},
         ),
     )
 }

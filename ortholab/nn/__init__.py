@@ -1,12 +1,18 @@
-"""Networks at a point (sigma_w, sigma_b) and their Jacobians, in torch."""
+"""Networks at a point (sigma_w, sigma_b), their Jacobians, and recurrent networks, in torch."""
 
 from ortholab.nn.activations import TorchActivation, torch_activation
 from ortholab.nn.init import gaussian_, haar, orthogonal_
 from ortholab.nn.jacobian import gradient_norms, jacobian, layer_factors, log_singular_values, singular_values
 from ortholab.nn.mlp import MLP, pick_device
+from ortholab.nn.rnn import RNN, RecurrentStep
+from ortholab.nn.spectral_margin import FreeWeights, SpectralMargin
 
 __all__ = [
     "MLP",
+    "RNN",
+    "FreeWeights",
+    "RecurrentStep",
+    "SpectralMargin",
     "TorchActivation",
     "gaussian_",
     "gradient_norms",
