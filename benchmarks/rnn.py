@@ -7,7 +7,8 @@ from _compare import machine, medians  # isort: skip  # first: it sets the threa
 
 import torch
 
-from ortholab.nn.rnn import RNN, RecurrentStep
+from ortholab.nn.recurrent_step import RecurrentStep
+from ortholab.nn.rnn import RNN
 
 RATE = 1e-6  # small: the network stays near its start, so that every repeat does the same work
 SIZES = ((64, 50), (64, 128), (128, 128), (128, 256))  # units, batch

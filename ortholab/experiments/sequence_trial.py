@@ -13,7 +13,8 @@ import torch
 from ortholab import data, sequences
 from ortholab.errors import bad
 from ortholab.nn import pick_device
-from ortholab.nn.rnn import RNN, RecurrentStep
+from ortholab.nn.recurrent_step import RecurrentStep
+from ortholab.nn.rnn import RNN
 from ortholab.nn.spectral_margin import FreeWeights, SpectralMargin
 
 if TYPE_CHECKING:

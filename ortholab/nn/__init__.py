@@ -4,7 +4,8 @@ from ortholab.nn.activations import TorchActivation, torch_activation
 from ortholab.nn.init import gaussian_, haar, orthogonal_
 from ortholab.nn.jacobian import gradient_norms, jacobian, layer_factors, log_singular_values, singular_values
 from ortholab.nn.mlp import MLP, pick_device
-from ortholab.nn.rnn import RNN, RecurrentStep
+from ortholab.nn.recurrent_step import RecurrentStep
+from ortholab.nn.rnn import RNN
 from ortholab.nn.spectral_margin import FreeWeights, SpectralMargin
 
 __all__ = [

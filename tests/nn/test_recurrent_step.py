@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ortholab.errors import ArgumentError
-from ortholab.nn.rnn import RNN, RecurrentStep
+from ortholab.nn.recurrent_step import RecurrentStep
+from ortholab.nn.rnn import RNN
 
 
 def batch(n_in=3, length=12, rows=5, n_out=4, steps=1, seed=0, loss="softmax"):
