@@ -9,10 +9,13 @@ import numpy as np
 from ortholab import plot
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ortholab.experiments.deep_result import DeepNetsResult
+    from ortholab.experiments.margin_result import MarginResult
     from ortholab.experiments.results import Results
     from ortholab.experiments.soft_result import SoftResult
 
@@ -171,4 +174,49 @@ def soft_constraints(results: Results) -> Figure:
         for ax, name in ((left, "accuracy"), (right, "so")):
             epochs, values = found.curve(label, name)
             plot.direct_label(ax, epochs[-1], values[:, -1].mean(), label, hue)
+    return _captioned(fig, results)
+
+
+def margin_line(configuration: str) -> dict[str, object]:
+    """Return colour (by name) and line of a configuration of Figure 5: thicker for a wider margin, dashed for RMSprop.
+
+    >>> margin_line("margin 0"), margin_line("glorot")["color"]
+    ({'color': 'orthogonal', 'linestyle': '-', 'lw': 0.8}, 'gaussian')
+    """
+    if "linear" in configuration or "gain" in configuration:
+        return {"color": "accent" if "linear" in configuration else "relu", "linestyle": "-", "lw": 1.4}
+    if configuration in ("none", "glorot", "identity"):
+        hue = {"none": "extra", "glorot": "gaussian", "identity": "data"}[configuration]
+        return {"color": hue, "linestyle": "--" if configuration == "glorot" else "-", "lw": 1.6}
+    margin = float(configuration.split()[1])
+    width = 0.8 + 0.5 * (0, 0.001, 0.01, 0.1, 1).index(margin)
+    return {"color": "orthogonal", "linestyle": "--" if "rmsprop" in configuration else "-", "lw": width}
+
+
+def cost_curves(ax: Axes, result: MarginResult, task: str, configurations: Sequence[str] = ()) -> dict[str, float]:
+    """Draw the training cost against updates, the mean over seeds and their range; return each one's last mean."""
+    last = {}
+    for name in configurations or result.configurations:
+        steps, costs = result.curve(name, task)
+        line = margin_line(name)
+        plot.theory(ax, steps, costs.mean(axis=0), **line)
+        if len(costs) > 1:
+            ax.fill_between(steps, costs.min(0), costs.max(0), color=plot.colour(line["color"]), alpha=0.12, lw=0)
+        last[name] = float(costs[:, -1].mean())
+    ax.set(xlabel="updates", ylabel="cost")
+    return last
+
+
+def spectral_margin(results: Results) -> Figure:
+    """Draw the training cost against updates for every configuration; a panel for each task."""
+    from ortholab.experiments.margin_result import MarginResult
+
+    found = MarginResult.of(results)
+    fig, axes = plot.subplots(1, len(found.tasks), height=4.2, squeeze=False, sharey=True)
+    for task, ax in zip(found.tasks, axes[0], strict=True):
+        last = cost_curves(ax, found, task)
+        end = found.curve(found.configurations[0], task)[0][-1]
+        for name, cost in last.items():
+            plot.direct_label(ax, end, cost, name, margin_line(name)["color"])
+        ax.set(title=task)
     return _captioned(fig, results)

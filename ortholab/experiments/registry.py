@@ -65,6 +65,17 @@ def _deep(name: str, title: str, shows: str, tiers: str, data=("mnist", "cifar10
     return Experiment(name, title, shows, tiers=tiers, start=start, data=data, summarise=table, **more)
 
 
+def _margin(name: str, title: str, shows: str, tiers: str, **more) -> Experiment:
+    """An experiment on recurrent networks that read images by pixel."""
+    tiers, start, table = (
+        _MODULE + at for at in (f"spectral_margin:{tiers}", "spectral_margin:start", "margin_result:summarise")
+    )
+    draw = "ortholab.figures:spectral_margin"
+    return Experiment(
+        name, title, shows, tiers=tiers, start=start, data=("mnist",), summarise=table, figure=draw, **more
+    )
+
+
 EXPERIMENTS = {
     e.name: e
     for e in (
@@ -169,6 +180,20 @@ EXPERIMENTS = {
             summarise=_MODULE + "soft_result:summarise",
             figure="ortholab.figures:soft_constraints",
             costs={"quick": Cost(2, 4), "full": Cost(2, 240)},
+        ),
+        _margin(
+            "spectral_margin",
+            "A recurrent network that reads images by pixel, its singular values within a margin of 1",
+            "deck, figure 5 (Vorontsov et al. 2017)",
+            "tiers",
+            costs={"quick": Cost(5, 10), "full": Cost(40, 1700), "paper": Cost(60, 720_000)},
+        ),
+        _margin(
+            "spectral_margin_rivals",
+            "What else does what a margin does: the optimiser, the gain, the activation",
+            "deck, figure 5: what its comparison leaves open",
+            "rival_tiers",
+            costs={"quick": Cost(76, 190), "full": Cost(12, 500)},
         ),
     )
 }

@@ -1,17 +1,24 @@
 """Networks at a point (sigma_w, sigma_b), their Jacobians, and weights that stay orthogonal, in torch."""
 
-from ortholab.nn import parametrize
+from ortholab.nn import optim, parametrize
 from ortholab.nn.activations import TorchActivation, torch_activation
 from ortholab.nn.init import gaussian_, haar, orthogonal_
 from ortholab.nn.jacobian import gradient_norms, jacobian, layer_factors, log_singular_values, singular_values
 from ortholab.nn.mlp import MLP, pick_device
+from ortholab.nn.recurrent_step import RecurrentStep
 from ortholab.nn.resnet import ResNet
+from ortholab.nn.rnn import RNN
 from ortholab.nn.soft import SoftOrthogonality
+from ortholab.nn.spectral_margin import FreeWeights, SpectralMargin
 
 __all__ = [
     "MLP",
+    "RNN",
+    "FreeWeights",
+    "RecurrentStep",
     "ResNet",
     "SoftOrthogonality",
+    "SpectralMargin",
     "TorchActivation",
     "gaussian_",
     "gradient_norms",
@@ -19,6 +26,7 @@ __all__ = [
     "jacobian",
     "layer_factors",
     "log_singular_values",
+    "optim",
     "orthogonal_",
     "parametrize",
     "pick_device",

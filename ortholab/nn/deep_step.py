@@ -13,19 +13,9 @@ import numpy as np
 import torch
 
 from ortholab.errors import ArgumentError, bad, check_int
+from ortholab.nn.in_place import PHI, SLOPE
 from ortholab.nn.mlp import MLP
 from ortholab.nn.step_rules import rule
-
-_aten = torch.ops.aten
-
-# phi in place, and g <- g phi'(h) in place from x = phi(h); one pass over memory each.
-_PHI = {"tanh": torch.tanh_, "relu": torch.relu_, "hard_tanh": lambda x: x.clamp_(-1, 1), "linear": lambda x: x}
-_SLOPE = {
-    "tanh": lambda g, x: _aten.tanh_backward.grad_input(g, x, grad_input=g),
-    "relu": lambda g, x: _aten.threshold_backward.grad_input(g, x, 0, grad_input=g),
-    "hard_tanh": lambda g, x: _aten.hardtanh_backward.grad_input(g, x, -1, 1, grad_input=g),
-    "linear": lambda g, x: g,
-}
 
 
 class DeepStep:
@@ -50,14 +40,14 @@ class DeepStep:
     def __init__(self, model: MLP, batch: int, optimiser: str = "sgd", *, rate: float, **settings: float) -> None:
         if not isinstance(model, MLP) or model.readout is None:
             raise bad("model", type(model).__name__, "an ortholab.nn.MLP with a readout (n_out)")
-        if model.activation.name not in _PHI:
-            raise bad("model.activation", model.activation.name, "one of " + ", ".join(map(repr, _PHI)))
+        if model.activation.name not in PHI:
+            raise bad("model.activation", model.activation.name, "one of " + ", ".join(map(repr, PHI)))
         self.model, self.batch = model, check_int("batch", batch, 1)
         linears = [*model.layers, model.readout]
         self.W, self.b = [m.weight.data for m in linears], [m.bias.data for m in linears]
         self.rule = rule(optimiser, [*self.W, *self.b], rate, **settings)
         self.gradient_norms: list[float] = []
-        self._phi, self._slope = _PHI[model.activation.name], _SLOPE[model.activation.name]
+        self._phi, self._slope = PHI[model.activation.name], SLOPE[model.activation.name]
         like = self.W[0]
         # numpy's tanh beats torch's on CPUs (by 1.2 to 7 times, as the processor and the build go).
         self._by_numpy = model.activation.name == "tanh" and like.device.type == "cpu"

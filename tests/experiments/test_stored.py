@@ -18,6 +18,14 @@ def test_figure_4_and_what_it_stands_on_are_stored():
     assert {("deep_nets", "full"), ("deep_nets_optimisers", "full")} | searches <= set(STORED)
 
 
+def test_figure_5_and_its_rivals_are_stored():
+    assert {
+        ("spectral_margin", "full"),
+        ("spectral_margin_rivals", "quick"),
+        ("spectral_margin_rivals", "full"),
+    } <= set(STORED)
+
+
 def test_every_stored_file_is_whole_and_small():
     reports = verify(RESULTS)
     assert [(report.folder, report.problems) for report in reports if report.problems or not report.complete] == []
