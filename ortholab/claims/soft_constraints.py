@@ -16,14 +16,14 @@ PAGE = "3-constraints/soft_constraints"
     statement="Soft orthogonality speeds up and steadies training.",
     page=PAGE,
     recorded="holds if",
-    recorded_number=4.3,
+    recorded_number=4.0,
     tolerance=0.3,
 )
 def soft_orthogonality_helps() -> Verdict:
     """A residual network of 8 layers, MNIST, 64 steps: SO against none, at one step size and at the effective one."""
     from ortholab.experiments.soft_result import claim_differences
 
-    found = claim_differences(seeds=6)
+    found = claim_differences(seeds=5)
     early, end, setbacks, control = (found[name] for name in ("early", "final", "setbacks", "control"))
     better, alone = end.low > 0, control.low > 0
     sooner_steadier = early.low > 0 and setbacks.high < 0
@@ -32,8 +32,8 @@ def soft_orthogonality_helps() -> Verdict:
         return f"{100 * estimate.low:+.1f} to {100 * estimate.high:+.1f}"
 
     condition = (
-        "it is read as more accuracy after as many steps of a short training at one step size; without the penalty a "
-        "1.4 times larger step size does as much"
+        "it is read as more accuracy after as many steps of a short training at one step size; in this race a "
+        "1.4 times larger step size does as much without it"
     )
     return Verdict(
         "fails" if not better else "holds" if alone and sooner_steadier else "holds if",
