@@ -193,7 +193,7 @@ EXPERIMENTS = {
             "What else does what a margin does: the optimiser, the gain, the activation",
             "deck, figure 5: what its comparison leaves open",
             "rival_tiers",
-            costs={"quick": Cost(76, 190), "full": Cost(12, 500)},
+            costs={"quick": Cost(76, 260), "full": Cost(12, 500)},
         ),
     )
 }
