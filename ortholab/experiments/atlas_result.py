@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,11 +91,12 @@ class AtlasResult:
         ]  # fmt: skip
         return pandas.DataFrame(rows).set_index("way")
 
-    def paths(self, seed: int) -> dict[str, np.ndarray]:
+    def paths(self, seed: int, ways: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """Return each way's path of the first treated matrix from the common start, (records, 2).
 
         The plane is that of the two leading principal directions of all points together, so distances are shortened
-        and never stretched (but for the sketch's tenth). Ways that begin elsewhere are left out.
+        and never stretched (but for the sketch's tenth). ``ways`` None: all; those that begin elsewhere are left out.
+        Raises ArgumentError.
         """
         if seed not in self.seeds:
             raise bad("seed", seed, "one of " + ", ".join(map(str, self.seeds)))
@@ -102,7 +104,7 @@ class AtlasResult:
         if not np.size(self.metrics[0]["sketch"]):
             raise ArgumentError("paths were not recorded: the specification has paths=False")
         start = WAYS["free"].start
-        found = {way: np.array(self.runs(way)[at]["sketch"]) for way in self.ways if WAYS[way].start == start}
+        found = {way: np.array(self.runs(way)[at]["sketch"]) for way in ways or self.ways if WAYS[way].start == start}
         _, _, directions = np.linalg.svd(np.concatenate([*found.values()]), full_matrices=False)
         return {way: points @ directions[:2].T for way, points in found.items()}
 

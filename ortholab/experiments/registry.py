@@ -147,7 +147,7 @@ EXPERIMENTS = {
             data=("mnist",),
             summarise=_MODULE + "atlas_result:summarise",
             figure="ortholab.figures:atlas",
-            costs={"quick": Cost(14, 10), "full": Cost(70, 180)},
+            costs={"quick": Cost(14, 10), "full": Cost(70, 210)},
         ),
         Experiment(
             "atlas_search",
@@ -157,7 +157,7 @@ EXPERIMENTS = {
             start=_MODULE + "atlas:start",
             data=("mnist",),
             summarise=_MODULE + "atlas_result:summarise",
-            costs={"full": Cost(168, 200)},
+            costs={"full": Cost(168, 420)},
         ),
         Experiment(
             "soft_constraints",
