@@ -1,8 +1,10 @@
 """The gradients of the soft penalties: closed form added to .grad against autograd of the penalty in the loss.
 
-Both give the same numbers (the largest difference is printed). "exact" is autograd through torch's own norm, "two power
-steps" what Bansal et al.'s published code differentiates; the last column is how far that lies below the exact norm
-after 100 steps of training with the penalty alone. `python benchmarks/penalties.py`
+Both give the same numbers (the largest difference is printed). "autograd" of SRIP goes through torch's own norm; "two
+products" is the estimate of Bansal et al. (one power step from a random vector and a reading), and the last lines say
+how far that lies below the exact norm after 100 steps of training with the penalty alone.
+
+Run: python benchmarks/penalties.py
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ def long_gram(W: torch.Tensor) -> torch.Tensor:
     return gram(W.T.clone()) if W.shape[0] == W.shape[1] else W.T @ W - torch.eye(max(W.shape))
 
 
-def two_power_steps(W: torch.Tensor) -> torch.Tensor:
+def two_products(W: torch.Tensor) -> torch.Tensor:
     E = gram(W)
     with torch.no_grad():
         u = torch.nn.functional.normalize(torch.randn(len(E)), dim=0)
@@ -61,7 +63,7 @@ def compare(penalty: str, shape: tuple[int, int], repeats: int) -> str:
         "autograd": lambda: by_autograd(W, LOSSES[penalty]),
     }
     if penalty == "srip":
-        functions["two power steps"] = lambda: by_autograd(W, two_power_steps)
+        functions["two products"] = lambda: by_autograd(W, two_products)
     by_autograd(W, LOSSES[penalty])
     want = W.grad.clone()
     by_hook(W, soft)
@@ -80,8 +82,8 @@ def power_steps_miss(shape: tuple[int, int], coefficient: float = 1e-2, steps: i
         optimiser.step()
     with torch.no_grad():
         exact = torch.linalg.matrix_norm(gram(W).double(), 2).item()
-        seen = sum(two_power_steps(W).item() for _ in range(20)) / 20
-    return f"srip {shape[0]} x {shape[1]}: exact {exact:.3f}, two power steps {seen:.3f} (mean of 20 starts)"
+        seen = sum(two_products(W).item() for _ in range(20)) / 20
+    return f"srip {shape[0]} x {shape[1]}: exact {exact:.3f}, two products {seen:.3f} (mean of 20 starts)"
 
 
 def main() -> None:
