@@ -198,6 +198,7 @@ def cost_curves(ax: Axes, result: MarginResult, task: str, configurations: Seque
         steps, costs = result.curve(name, task)
         line = margin_line(name)
         plot.theory(ax, steps, costs.mean(axis=0), **line)
+        ax.lines[-1].set_label(name)
         if len(costs) > 1:
             ax.fill_between(steps, costs.min(0), costs.max(0), color=plot.colour(line["color"]), alpha=0.12, lw=0)
         last[name] = float(costs[:, -1].mean())
@@ -212,9 +213,7 @@ def spectral_margin(results: Results) -> Figure:
     found = MarginResult.of(results)
     fig, axes = plot.subplots(1, len(found.tasks), height=4.2, squeeze=False, sharey=True)
     for task, ax in zip(found.tasks, axes[0], strict=True):
-        last = cost_curves(ax, found, task)
-        end = found.curve(found.configurations[0], task)[0][-1]
-        for name, cost in last.items():
-            plot.direct_label(ax, end, cost, name, margin_line(name)["color"])
+        cost_curves(ax, found, task)
         ax.set(title=task)
+    fig.legend(handles=axes[0][0].get_lines(), loc="outside right center", fontsize=8)
     return _captioned(fig, results)
