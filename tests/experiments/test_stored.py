@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from ortholab.experiments import load, verify
+from ortholab.experiments.atlas import RATES as RATES_OF_WAYS
+from ortholab.experiments.atlas_result import AtlasResult
 from ortholab.experiments.deep_result import DeepNetsResult
 from ortholab.experiments.deep_tiers import RATES
 from ortholab.experiments.registry import EXPERIMENTS
@@ -16,6 +18,12 @@ STORED = sorted((path.parent.parent.name, path.parent.name) for path in RESULTS.
 def test_figure_4_and_what_it_stands_on_are_stored():
     searches = {("deep_nets_search", "quick"), ("deep_nets_search", "full"), ("deep_nets_search_adam", "full")}
     assert {("deep_nets", "full"), ("deep_nets_optimisers", "full")} | searches <= set(STORED)
+
+
+def test_the_atlas_and_its_search_are_stored_and_its_step_sizes_are_those_that_the_search_chose():
+    assert {("atlas", "full"), ("atlas_search", "full")} <= set(STORED)
+    found = AtlasResult.of(load(RESULTS, "atlas_search", "full"))
+    assert {way: found.best_rate(way) for way in found.ways} == RATES_OF_WAYS
 
 
 def test_figure_5_and_its_rivals_are_stored():
@@ -42,7 +50,7 @@ def test_a_stored_result_is_of_todays_specification(name, tier):
         assert "JPEG" in results.provenance  # the copy used is not the original pixels, and captions say so
 
 
-@pytest.mark.parametrize(("name", "tier"), [stored for stored in STORED if "search" in stored[0]])
+@pytest.mark.parametrize(("name", "tier"), [stored for stored in STORED if "deep_nets_search" in stored[0]])
 def test_the_step_sizes_are_those_that_the_searches_chose(name, tier):
     stored = load(RESULTS, name, tier)
     found, target = DeepNetsResult.of(stored), stored.manifest["specification"]["stop_at"]
