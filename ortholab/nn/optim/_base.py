@@ -190,7 +190,7 @@ class StiefelOptimiser(torch.optim.Optimizer):
             multiplies = True
         else:
             direction = lambda state, gradient, size: self._direction(state, gradient, size, group, job.parameters[0])  # noqa: E731
-            error, cut = job.move_(probe, states, direction, self._transport, limit / 60)
+            error, cut = job.move_(probe, states, direction, self._transport, limit / 20)
             multiplies = job.path.endswith("cayley")
         for W, state in zip(job.parameters, states, strict=True):
             if not multiplies:  # polar and QR start from W^T W as it is, and leave no error of before
