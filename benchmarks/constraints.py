@@ -12,13 +12,17 @@ import argparse
 import statistics
 import time
 
-import geoopt
-import geotorch
 import torch
 from torch import nn
 
 from ortholab.nn import haar
 from ortholab.nn.optim import StiefelAdam, StiefelSGD
+
+try:
+    import geoopt
+    import geotorch
+except ImportError:  # the comparison goes on without them
+    geoopt = geotorch = None
 
 SETTINGS = ((64, 128), (128, 128), (256, 128), (512, 32), (1024, 128))
 LAYERS = {64: 4, 128: 4, 256: 4, 512: 4, 1024: 4}
@@ -116,21 +120,27 @@ def sgd(momentum: float = 0.0):
             lambda model, lr: geoopt.optim.RiemannianSGD(_halved(model, lr), lr, momentum=momentum),
         ),
     }
+    if geoopt is None:
+        del found["geoopt"]
     if momentum:
         return found
     found["QR by hand"] = (None, ByHand)
     for way in ("cayley", "householder", "matrix_exp"):
         found[f"torch {way}"] = (of_torch(way), plain)
-    found["geotorch"] = (of_geotorch, plain)
+    if geotorch is not None:
+        found["geotorch"] = (of_geotorch, plain)
     return found
 
 
 def adam():
-    return {
+    found = {
         "plain": (None, lambda model, lr: torch.optim.Adam(model.parameters(), lr)),
         "ortholab": (None, lambda model, lr: StiefelAdam(model, lr, constrained=hidden(model))),
         "geoopt": (of_geoopt, lambda model, lr: geoopt.optim.RiemannianAdam(_root(model, lr), lr)),
     }
+    if geoopt is None:
+        del found["geoopt"]
+    return found
 
 
 def _halved(model: nn.Sequential, lr: float) -> list[dict]:
@@ -142,9 +152,9 @@ def _halved(model: nn.Sequential, lr: float) -> list[dict]:
 
 
 def _root(model: nn.Sequential, lr: float) -> list[dict]:
-    """geoopt's Adam divides by the gradient's norm, ours by its root mean square: n / 2 times, with the half above."""
+    """geoopt's Adam divides by the gradient's canonical norm, ||D||_F / sqrt 2 for square W, ours by ||D||_F / n."""
     groups = _halved(model, lr)
-    groups[0]["lr"] *= hidden(model)[0].in_features
+    groups[0]["lr"] *= hidden(model)[0].in_features / 2**0.5
     return groups
 
 
@@ -168,7 +178,7 @@ class Method:
         self.loss = loss.detach()
 
     def run(self, steps: int) -> float:
-        """Seconds a step, everything that the steps contain included: with one thread of processor time, else of the wall.
+        """Seconds a step, all that the steps contain included: with one thread of processor time, else of the wall.
 
         Other processes on the machine lengthen the first much less than the second (they still cost it its caches).
         """

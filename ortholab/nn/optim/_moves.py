@@ -12,6 +12,7 @@ import torch
 
 from ortholab.nn.optim._drift import tolerance
 
+
 def frobenius(M: torch.Tensor) -> float:
     """The largest Frobenius norm in a batch of matrices, on the host."""
     if M.ndim == 2:
