@@ -35,14 +35,6 @@ def images(rows, seed=1, n=24):
     return torch.randn(rows, n, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
 
 
-def same(pair):
-    """Both layers hold the same numbers, and have moved."""
-    (a, _), (b, _) = pair
-    for p, q, start in zip(a.parameters(), b.parameters(), layer(a.in_features, a.out_features).parameters(), strict=False):
-        torch.testing.assert_close(p, q, rtol=0, atol=1e-12)
-    return float((a.weight.detach() - start_of(a)).abs().max()) > 1e-5
-
-
 def start_of(L):
     return layer(L.in_features, L.out_features).weight.detach()
 
@@ -216,6 +208,20 @@ def test_groups_schedulers_and_mixed_lists():
     C = layer(seed=3)
     optimiser.add_param_group({"params": [C.weight]})
     assert optimiser.param_groups[-1]["stiefel"]
+    start = C.weight.detach().clone()
+    C(images(5)).square().sin().sum().backward()
+    optimiser.step()
+    assert not torch.equal(C.weight, start)
+
+
+def test_a_step_size_set_after_loading_counts():
+    pair = twins()
+    for L, optimiser in pair:
+        optimiser.load_state_dict(optimiser.state_dict())
+        optimiser.param_groups[0]["lr"] = 0.0
+        L(images(3)).sum().backward()
+        optimiser.step()
+        assert torch.equal(L.weight, start_of(L))
 
 
 def test_modules_name_what_is_constrained():
@@ -344,7 +350,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(make, rows, bad):
     x = images(rows)
     x[0, 0] = bad
     (first(images(rows)) + model(x)).sum().backward()
-    with pytest.raises(ArgumentError, match="weight.*must be finite"):
+    with pytest.raises(ArgumentError, match=r"weight.*must be finite"):
         optimiser.step()
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
     optimiser.zero_grad()

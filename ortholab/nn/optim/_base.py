@@ -15,11 +15,11 @@ from ortholab.nn.optim._low_rank import LowRankStep
 from ortholab.nn.optim._moves import frobenius, gram_minus_one
 
 RETRACTIONS = ("auto", "cayley", "qr", "polar")
-COLLECTED = 256  # below this size a square layer's gradient is torch's: one more product costs less than Python does
+COLLECTED = 256  # below this size a square layer's gradient is torch's: one more product costs less than Python
 
 
 class StiefelOptimiser(torch.optim.Optimizer):
-    """The base class; a subclass says how a gradient becomes a direction (``_direction``) and treats free parameters."""
+    """The base; a subclass says how a gradient becomes a direction (``_direction``) and treats free parameters."""
 
     def __init__(self, params, defaults: dict, constrained, low_rank: bool, project: bool) -> None:
         self._project, self._low_rank = bool(project), bool(low_rank)
@@ -44,6 +44,8 @@ class StiefelOptimiser(torch.optim.Optimizer):
         except ArgumentError:
             self.param_groups.pop()
             raise
+        if hasattr(self, "_captures"):  # a later group
+            self._link()
 
     def _check_group(self, group: dict) -> None:
         check_lr(group["lr"])
@@ -67,9 +69,9 @@ class StiefelOptimiser(torch.optim.Optimizer):
         n_out, n_in = W.shape[-2:]
         square, way = n_out == n_in, group["retraction"]
         cayley = way == "cayley" or (way == "auto" and square)
-        if rows is not None and way in ("auto", "cayley") and not self._momentum(group):
-            if (square or group["metric"] == "canonical") and _low_rank_wins(n_out, n_in, rows):
-                return "low-rank cayley"
+        low_rank = rows is not None and way in ("auto", "cayley") and not self._momentum(group)
+        if low_rank and (square or group["metric"] == "canonical") and _low_rank_wins(n_out, n_in, rows):
+            return "low-rank cayley"
         if square:
             return "skew cayley" if cayley else f"skew {way}"
         return f"tangent {'polar' if way == 'auto' else way}"
@@ -99,7 +101,7 @@ class StiefelOptimiser(torch.optim.Optimizer):
             capture.attach(self, self._name(W))
 
     def plan(self, W: nn.Parameter, rows: int) -> str:
-        """What a layer is to keep for its weight W in a pass of so many rows: "low-rank", "skew", "gradient", "torch"."""
+        """What a layer keeps for its weight W in a pass of so many rows: "low-rank", "skew", "gradient" or "torch"."""
         kind = self._path(W, self._group_of[W], rows).split()[0]
         if kind == "skew":
             return "skew" if W.shape[0] >= COLLECTED else "torch"
@@ -129,8 +131,8 @@ class StiefelOptimiser(torch.optim.Optimizer):
         for job, probe in zip(jobs, probes, strict=True):
             if not all(map(math.isfinite, probe)):
                 raise ArgumentError(
-                    f"{', '.join(map(self._name, job.parameters))}: the gradient must be finite; it is not (or overflows "
-                    "in products with the weights), and no parameter was changed"
+                    f"{', '.join(map(self._name, job.parameters))}: the gradient must be finite; it is not (or "
+                    "overflows in products with the weights), and no parameter was changed"
                 )
         for number, (job, probe) in enumerate(zip(jobs, probes, strict=True)):
             self._move(job, probe, number / len(jobs))
@@ -144,7 +146,7 @@ class StiefelOptimiser(torch.optim.Optimizer):
         for W in parameters:
             if W.grad.is_sparse:
                 raise bad(f"{self._name(W)}.grad", "a sparse tensor", "dense")
-            if self._versions.get(W) != W._version:
+            if self._versions[W] != W._version:
                 start_on_manifold(self._name(W), W, group["gain"], False)
             capture = self._captures.get(W)
             if capture is not None and capture.holds(W):
@@ -187,13 +189,15 @@ class StiefelOptimiser(torch.optim.Optimizer):
             # A longer series costs a small part of the step; for the dense one it is another n x n product.
             error, growth, cut = job.move_(probe, group["max_step"], limit / 400)
             states[0].setdefault("balance", job.balance)
-            multiplies = True
         else:
-            direction = lambda state, gradient, size: self._direction(state, gradient, size, group, job.parameters[0])  # noqa: E731
-            error, cut = job.move_(probe, states, direction, self._transport, limit / 60)
-            multiplies = job.path.endswith("cayley")
+
+            def direction(state, gradient, size):
+                return self._direction(state, gradient, size, group, job.parameters[0])
+
+            error, cut = job.move_(states, direction, self._transport, limit / 20)
+        multiplies = isinstance(job, LowRankStep) or job.path == "skew cayley"
         for W, state in zip(job.parameters, states, strict=True):
-            if not multiplies:  # polar and QR start from W^T W as it is, and leave no error of before
+            if not multiplies:  # the others end with W^T W as it is, and leave no error of before
                 state["capped"] += cut
             elif _drift.due(state, limit, error, growth, cut):
                 _drift.polished(state, limit, self._polish(W, group, limit))
@@ -244,8 +248,7 @@ class StiefelOptimiser(torch.optim.Optimizer):
 
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
-        if "_modules" in state or not hasattr(self, "_captures"):
-            self._link()
+        self._link()  # the groups are new objects
 
 
 def _low_rank_wins(n_out: int, n_in: int, rows: int) -> bool:

@@ -29,7 +29,7 @@ class Entry:
 
 
 class Capture:
-    """The link from a layer to its optimiser. A copy of the layer is an ordinary layer again: its link leads nowhere."""
+    """The link from a layer to its optimiser. A copy of the layer is ordinary again: its link leads nowhere."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -37,18 +37,23 @@ class Capture:
         self._version = 0
         self._owner: Callable[[], object] = lambda: None
         self.name = "weight"
+        self._plans: dict[int, str] = {}
 
     def __reduce__(self):
         return Capture, ()
 
     def attach(self, owner: object, name: str) -> None:
-        """Let ``owner`` collect: its ``plan(W, rows)`` says "low-rank", "skew", or "gradient" where that is the best."""
-        self._owner, self.name = weakref.ref(owner), name
+        """Let ``owner`` collect: its ``plan(W, rows)`` says what is to be kept."""
+        self._owner, self.name, self._plans = weakref.ref(owner), name, {}
 
     def planned(self, W: nn.Parameter, rows: int) -> str:
         """How the weight's gradient is to be kept for so many rows; "torch": as if there were no optimiser of ours."""
         owner = self._owner()
-        return "torch" if owner is None else owner.plan(W, rows)
+        if owner is None:
+            return "torch"
+        if rows not in self._plans:  # a plan that has become a poor one is still right: the step looks anew
+            self._plans[rows] = owner.plan(W, rows)
+        return self._plans[rows]
 
     def add(self, W: nn.Parameter, entry: Entry) -> None:
         """Keep an entry, as if its D^T X were added to W.grad."""
@@ -83,7 +88,7 @@ class Capture:
 
 
 class _Collect(torch.autograd.Function):
-    """F.linear whose backward keeps X, Y and D, and forms D^T X only for torch.autograd.grad or where that is planned."""
+    """F.linear whose backward keeps X, Y and D; it forms D^T X for torch.autograd.grad, or where that is planned."""
 
     @staticmethod
     def forward(ctx, x, W, b, capture, plan):

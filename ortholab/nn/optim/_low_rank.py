@@ -43,7 +43,7 @@ class LowRankStep:
         self.balance = b = balance
         signs = gram.new_tensor([[unit, -unit * c / b], [unit * b / c, -unit]]).view(2, 1, 2, 1)
         self.K = gram.flip(0 if tall else 2).mul_(signs).view(2 * rows, 2 * rows)
-        # The eigenvalues of FH are (rate sigma)^2 for the singular values sigma of P / g^2: their sum, and that of their
+        # The eigenvalues of FH are (rate sigma)^2, sigma the singular values of P / g^2: their sum, and that of their
         # fourth powers.
         self._rest = max(abs(2 * unit), 1.0)  # kept apart: no step size shall make the powers overflow
         FH = torch.mm(F, H).mul_((2 * unit / self._rest) ** 2)

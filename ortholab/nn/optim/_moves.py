@@ -12,6 +12,7 @@ import torch
 
 from ortholab.nn.optim._drift import tolerance
 
+
 def frobenius(M: torch.Tensor) -> float:
     """The largest Frobenius norm in a batch of matrices, on the host."""
     if M.ndim == 2:
@@ -59,7 +60,7 @@ def cayley_skew_(W: torch.Tensor, T: torch.Tensor, allowed: float, longest: floa
 
     With x = T/2 the series I - 2x + 2x^2 - ... + 2x^(2m) misses orthogonality by 4 x^(2m+2) / (1 - x^2): it is used,
     with m = 1, 2 or 4 and thus 2, 3 or 5 products, where that is at most ``allowed``. Above, the equations are solved.
-    A T with ||T||_2 above ``longest`` is shortened to it.
+    A T with ||T||_2 above ``longest`` is shortened to it. T's memory is used up.
     """
     T2 = T @ T
     e = frobenius(T2) / 4  # ||x^2||_F; the largest x^2 occurs twice, so ||x^2||_2 <= e / sqrt 2
@@ -73,17 +74,24 @@ def cayley_skew_(W: torch.Tensor, T: torch.Tensor, allowed: float, longest: floa
     for m in (1, 2, 4):
         error = 4.1 * e * spectral**m
         if spectral < 0.09 and error <= allowed:
-            N = torch.sub(T, T2, alpha=0.5)
+            N = T.sub_(T2, alpha=0.5)
             if m >= 2:
-                N = N.add(N @ T2, alpha=0.25)
+                N = _add_product(N, N, T2, 0.25)
             if m == 4:
-                N = N.add(N @ (T2 @ T2), alpha=0.0625)
+                N = _add_product(N, N, T2 @ T2, 0.0625)
             W.sub_(N @ W)
             return error, cut is not None
-    half = T / 2
+    half = T.div_(2)
     half.diagonal(dim1=-2, dim2=-1).add_(1)
     W.copy_(2 * torch.linalg.solve(half, W) - W)
     return 0.0, cut is not None
+
+
+def _add_product(A: torch.Tensor, B: torch.Tensor, C: torch.Tensor, alpha: float) -> torch.Tensor:
+    """A + alpha B C."""
+    if A.ndim == 2:
+        return torch.addmm(A, B, C, alpha=alpha)
+    return torch.baddbmm(A, B, C, alpha=alpha) if A.ndim == 3 else A + alpha * (B @ C)
 
 
 def cayley_tangent(Q: torch.Tensor, X: torch.Tensor) -> torch.Tensor:

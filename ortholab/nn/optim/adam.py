@@ -21,10 +21,10 @@ class StiefelAdam(StiefelOptimiser):
                           W <- R(W, -lr m_hat / (sqrt(v_hat) + eps)),  m_hat = m / (1 - beta1^t), v_hat likewise
 
     D is the Riemannian gradient. The second moment is one number a matrix, the mean square of D's n k entries: a step
-    divided entry by entry would leave the tangent space, and would depend on the basis in which the layer's units
-    happen to be written. As a mean it lets ``lr`` mean what it means for the free parameters. (geoopt too keeps one number, the sum: its steps at
-    equal lr are sqrt(n k) times shorter.) m is carried along as the momentum of :class:`StiefelSGD` is. All other arguments are those of :class:`StiefelSGD`. Raises
-    ArgumentError. Sources: Kingma and Ba 2015; Becigneul and Ganea 2019.
+    divided entry by entry would leave the tangent space, and would depend on the basis in which the layer's units are
+    written. As it is a mean, ``lr`` means what it means for the free parameters. (geoopt keeps one number too, the sum:
+    at equal lr its steps are sqrt(n k) times shorter.) m is carried along as :class:`StiefelSGD`'s v is, and all other
+    arguments are those of StiefelSGD. Raises ArgumentError. Sources: Kingma and Ba 2015; Becigneul and Ganea 2019.
 
     >>> W = torch.nn.Parameter(torch.eye(4, 2))
     >>> optimiser = StiefelAdam([W], lr=0.1)
@@ -90,9 +90,7 @@ class StiefelAdam(StiefelOptimiser):
     def _free_step(self, parameters: list[nn.Parameter], group: dict) -> None:
         for p in parameters:
             if not self.state[p]:
-                self.state[p].update(
-                    step=torch.zeros(()), exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p)
-                )
+                self.state[p].update(step=torch.zeros(()), exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
         get = {name: [self.state[p][name] for p in parameters] for name in ("exp_avg", "exp_avg_sq", "step")}
         adam(
             parameters, [p.grad for p in parameters], get["exp_avg"], get["exp_avg_sq"], [], get["step"],
