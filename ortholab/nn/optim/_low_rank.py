@@ -20,6 +20,8 @@ import math
 
 import torch
 
+from ortholab.nn.optim._drift import tolerance
+
 STACKED = 64  # up to so many rows the 2B x 2B matrices of layers of one shape go through each operation together
 
 
@@ -77,8 +79,9 @@ class LowRankStep:
         M.view(-1, 2, self.rows, 2, self.rows).mul_(signs)
         for W, (U, V), turn, rate in zip(self.parameters, self.stacks, M, rates, strict=True):
             W.addmm_(U.t(), turn @ V, alpha=-rate)
+        rounding = tolerance(self.parameters[0]) / 8.4
         return [
-            (_left(s[k], f[k], order) if order else 0.0, 2 * sigma[k], factors[k] < 1) for k in range(count)
+            (_left(s[k], f[k], order) if order else rounding, 2 * sigma[k], factors[k] < 1) for k in range(count)
         ]  # fmt: skip
 
     def _inverse(self, K: torch.Tensor, order: int) -> torch.Tensor:
