@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ortholab.errors import ArgumentError, bad, check_choice, check_number
-from ortholab.nn.optim import _capture, _dense, _drift
+from ortholab.nn.optim import _capture, _dense, _drift, _low_rank
 from ortholab.nn.optim._arguments import check_lr, sort_parameters, start_on_manifold
 from ortholab.nn.optim._low_rank import LowRankStep
 from ortholab.nn.optim._moves import frobenius, gram_minus_one
@@ -135,14 +135,14 @@ class StiefelOptimiser(torch.optim.Optimizer):
                     "overflows in products with the weights), and no parameter was changed"
                 )
         for number, (job, probe) in enumerate(zip(jobs, probes, strict=True)):
-            self._move(job, probe, number / len(jobs))
+            self._move(job, probe, (number / len(jobs), 1 / len(jobs)))
         for parameters, group in free:
             self._free_step(parameters, group)
         return loss
 
     def _prepare(self, parameters: list[nn.Parameter], group: dict) -> list:
         """The steps of a group, none taken: small matrices of one shape together, the others one by one."""
-        jobs, stacks = [], {}
+        jobs, dense, low_rank = [], {}, {}
         for W in parameters:
             if W.grad.is_sparse:
                 raise bad(f"{self._name(W)}.grad", "a sparse tensor", "dense")
@@ -150,25 +150,34 @@ class StiefelOptimiser(torch.optim.Optimizer):
                 start_on_manifold(self._name(W), W, group["gain"], False)
             capture = self._captures.get(W)
             if capture is not None and capture.holds(W):
-                jobs.append(self._prepare_collected(W, group, capture))
+                job = self._prepare_collected(W, group, capture)
+                if isinstance(job, tuple):
+                    rows = len(job[0]) // 2
+                    alone = None if rows <= _low_rank.STACKED else W
+                    low_rank.setdefault((W.shape, rows, W.dtype, W.device, alone), []).append((W, job))
+                else:
+                    jobs.append(job)
             elif W.ndim == 2 and max(W.shape) <= _dense.STACKED:
                 # A parameter whose history differs from the others' goes alone.
                 key = (W.shape, W.dtype, W.device, float(self.state[W].get("step", 0)), len(self.state[W]))
-                stacks.setdefault(key, []).append(W)
+                dense.setdefault(key, []).append(W)
             else:
                 jobs.append(_dense.prepare([W], group, self._path(W, group)))
-        return jobs + [_dense.prepare(stack, group, self._path(stack[0], group)) for stack in stacks.values()]
+        rate = (-1 if group["maximize"] else 1) * group["lr"] / (2 if group["metric"] == "euclidean" else 1)
+        for stack in low_rank.values():
+            Ws, sides = (list(part) for part in zip(*stack, strict=True))
+            balances = [self.state[W].get("balance") for W in Ws]
+            jobs.append(LowRankStep(Ws, sides, rate, group["gain"], balances))
+        return jobs + [_dense.prepare(stack, group, self._path(stack[0], group)) for stack in dense.values()]
 
     def _prepare_collected(self, W: nn.Parameter, group: dict, capture: _capture.Capture):
-        """The step of a layer that kept its gradient as a product."""
+        """The step of a layer that kept its gradient as a product; for a low-rank step (U, V)."""
         capture.check()
         entries = capture.entries
         path = self._path(W, group, sum(len(e.D) for e in entries))
         if all(e.version == W._version for e in entries):
             if path.startswith("low-rank"):
-                rate = (-1 if group["maximize"] else 1) * group["lr"] / (2 if group["metric"] == "euclidean" else 1)
-                U, V = _stacked(W, entries)
-                return LowRankStep(W, U, V, rate, group["gain"], self.state[W].get("balance"))
+                return _stacked(W, entries)
             if path.startswith("skew"):
                 return _dense.prepare([W], group, path, _sum(e.D.t() @ e.Y for e in entries))
         # W has moved since, so Y is not X W^T any more.
@@ -176,30 +185,30 @@ class StiefelOptimiser(torch.optim.Optimizer):
         capture.clear()
         return _dense.prepare([W], group, self._path(W, group))
 
-    def _move(self, job, probe: list[float], share: float) -> None:
+    def _move(self, job, probe: list[float], share: tuple[float, float]) -> None:
         """Take a prepared step, and polish where it is due."""
-        group = self._group_of[job.parameters[0]]
-        limit = _drift.tolerance(job.parameters[0])
+        first = job.parameters[0]
+        group, limit = self._group_of[first], _drift.tolerance(first)
         states = [self.state[W] for W in job.parameters]
-        for state in states:
+        for k, state in enumerate(states):
             if "patience" not in state:
-                _drift.open_account(state, share)
-        growth = 0.0
+                _drift.open_account(state, share[0] + k / len(states) * share[1])
         if isinstance(job, LowRankStep):
             # A longer series costs a small part of the step; for the dense one it is another n x n product.
-            error, growth, cut = job.move_(probe, group["max_step"], limit / 400)
-            states[0].setdefault("balance", job.balance)
+            entered = job.move_(probe, group["max_step"], limit / 400)
+            for state, b in zip(states, job.balances, strict=True):
+                state["balance"] = b
         else:
 
             def direction(state, gradient, size):
-                return self._direction(state, gradient, size, group, job.parameters[0])
+                return self._direction(state, gradient, size, group, first)
 
-            error, cut = job.move_(states, direction, self._transport, limit / 20)
+            entered = job.move_(states, direction, self._transport, limit / 20)
         multiplies = isinstance(job, LowRankStep) or job.path == "skew cayley"
-        for W, state in zip(job.parameters, states, strict=True):
+        for W, state, entry in zip(job.parameters, states, entered, strict=True):
             if not multiplies:  # the others end with W^T W as it is, and leave no error of before
-                state["capped"] += cut
-            elif _drift.due(state, limit, error, growth, cut):
+                state["capped"] += entry[2]
+            elif _drift.due(state, limit, *entry):
                 _drift.polished(state, limit, self._polish(W, group, limit))
                 state.pop("balance", None)  # to be found anew: the gradients' size may have changed
             self._versions[W] = W._version

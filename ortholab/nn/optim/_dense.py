@@ -31,7 +31,7 @@ class DenseStep:
     probe: torch.Tensor
 
     def move_(self, states: list[dict], direction: Callable, transport: Callable, allowed: float):
-        """Take the step; return the bound of the error added and whether a matrix was cut.
+        """Take the step; return for each matrix the bound of the error added, 0 growth of an old one, and if cut.
 
         ``direction(state, gradient, probe)`` gives (direction, factor): the step is lr * factor * direction.
         """
@@ -58,7 +58,7 @@ class DenseStep:
         if several:
             torch._foreach_copy_(self.parameters, W.unbind())
             _apart(state, states)
-        return error, cut
+        return [(error, 0.0, cut)] * len(self.parameters)
 
 
 RETRACT = {

@@ -84,7 +84,7 @@ def cayley_skew_(W: torch.Tensor, T: torch.Tensor, allowed: float, longest: floa
     half = T.div_(2)
     half.diagonal(dim1=-2, dim2=-1).add_(1)
     W.copy_(2 * torch.linalg.solve(half, W) - W)
-    return 0.0, cut is not None
+    return tolerance(W) / 8.4, cut is not None
 
 
 def _add_product(A: torch.Tensor, B: torch.Tensor, C: torch.Tensor, alpha: float) -> torch.Tensor:
