@@ -26,6 +26,10 @@ def test_the_atlas_and_its_search_are_stored_and_its_step_sizes_are_those_that_t
     assert {way: found.best_rate(way) for way in found.ways} == RATES_OF_WAYS
 
 
+def test_figure_6_and_its_control_are_stored():
+    assert {("soft_constraints", "full"), ("soft_constraints_step", "full")} <= set(STORED)
+
+
 def test_figure_5_and_its_rivals_are_stored():
     assert {
         ("spectral_margin", "full"),
