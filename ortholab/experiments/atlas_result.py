@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from scipy.special import stdtrit
-from tqdm.auto import tqdm
 
 from ortholab.errors import ArgumentError, bad
 from ortholab.experiments.atlas import WAYS, AtlasSpec, Unit, start
+from ortholab.experiments.estimate import half_width
 from ortholab.experiments.results import Results
+from ortholab.experiments.trial import train_here
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +117,7 @@ class AtlasResult:
 def _interval(values: np.ndarray) -> tuple[float, float]:
     if len(values) < 2:
         raise ArgumentError("an interval must have two seeds or more; got one")
-    return float(values.mean()), float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / len(values) ** 0.5)
+    return float(values.mean()), float(half_width(values))
 
 
 def run(spec: AtlasSpec, device: str = "cpu", progress: bool = False) -> AtlasResult:
@@ -130,16 +129,8 @@ def run(spec: AtlasSpec, device: str = "cpu", progress: bool = False) -> AtlasRe
     """
     if not isinstance(spec, AtlasSpec):
         raise bad("spec", type(spec).__name__, "an AtlasSpec")
-    found, threads = [], torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for unit in tqdm(spec.units, disable=not progress, desc="atlas", unit="run"):
-            trial = start(spec, unit, device)
-            trial.advance()
-            found.append(trial.metrics())
-    finally:
-        torch.set_num_threads(threads)
-    return AtlasResult(spec.units, tuple(found), "computed on this page")
+    found = train_here(spec.units, lambda unit: start(spec, unit, device), "atlas", progress)
+    return AtlasResult(spec.units, found, "computed on this page")
 
 
 def summarise(results: Results):

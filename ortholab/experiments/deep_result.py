@@ -8,23 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.special import stdtrit
 
 from ortholab.errors import ArgumentError, bad, check_int
 from ortholab.experiments.deep_nets import DeepNetsSpec, Unit, start
 from ortholab.experiments.deep_tiers import tiers
 from ortholab.experiments.deep_trial import steps_to
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value and its 95 % interval over ``seeds`` seeds; ``lower_bound``: it is no less, since a run was cut short."""
-
-    value: float
-    low: float
-    high: float
-    seeds: int
-    lower_bound: bool = False
+from ortholab.experiments.estimate import Estimate, half_width
+from ortholab.experiments.trial import train_here
 
 
 def log_steps(steps: np.ndarray) -> np.ndarray:
@@ -191,27 +181,15 @@ def run(spec: DeepNetsSpec, *, device: str = "cpu", progress: bool = False) -> D
     >>> bool(run(spec).steps_to(0.5, "tanh1.05-orthogonal")[0] < 20)
     True
     """
-    from tqdm import tqdm
-
     if not isinstance(spec, DeepNetsSpec):
         raise bad("spec", type(spec).__name__, "a DeepNetsSpec")
-    found, threads = [], torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for unit in tqdm(spec.units, disable=not progress, desc="deep networks", unit="run"):
-            trial = start(spec, unit, device)
-            while not trial.advance():
-                pass
-            found.append(trial.metrics())
-    finally:
-        torch.set_num_threads(threads)
-    return DeepNetsResult(spec.units, tuple(found), spec.max_steps)
+    found = train_here(spec.units, lambda unit: start(spec, unit, device), "deep networks", progress)
+    return DeepNetsResult(spec.units, found, spec.max_steps)
 
 
 def _estimate(values: Sequence[float], bound: bool, back) -> Estimate:
-    values, n = np.asarray(values, dtype=float), len(values)
-    half = float(stdtrit(n - 1, 0.975)) * values.std(ddof=1) / n**0.5 if n > 1 else 0.0
-    return Estimate(*(float(back(values.mean() + sign * half)) for sign in (0, -1, 1)), n, bound)
+    mean, half = float(np.mean(values)), float(half_width(values))
+    return Estimate(*(float(back(x)) for x in (mean, mean - half, mean + half)), len(values), bound)
 
 
 def claim_speedups(seeds: tuple[int, ...] = (0, 1, 2, 3, 4), max_steps: int = 200) -> dict[str, Estimate]:

@@ -14,10 +14,10 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from scipy.special import stdtrit
 
 from ortholab import data
 from ortholab.errors import ArgumentError, bad, check_choice, check_grid, check_int, check_number
+from ortholab.experiments.estimate import half_width
 from ortholab.experiments.trial import OneSegment
 from ortholab.nn import pick_device
 from ortholab.theory import gaussian
@@ -442,7 +442,7 @@ def claim_ratios(seeds: tuple[int, ...] = (0, 1, 2, 3, 4), max_steps: int = 80) 
 def _interval(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Geometric mean and 95 % t interval over the last axis."""
     mean, n = logs.mean(axis=-1), logs.shape[-1]
-    half = stdtrit(n - 1, 0.975) * logs.std(axis=-1, ddof=1) / n**0.5 if n > 1 else 0.0
+    half = half_width(logs) if n > 1 else 0.0
     return np.exp(mean), np.exp(mean - half), np.exp(mean + half)
 
 

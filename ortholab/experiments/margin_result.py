@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from scipy.special import stdtrit
 
 from ortholab.errors import ArgumentError, bad
-from ortholab.experiments.deep_result import Estimate
+from ortholab.experiments.estimate import Estimate, estimate
 from ortholab.experiments.spectral_margin import SpectralMarginSpec, Unit, plan, start, tiers
+from ortholab.experiments.trial import train_here
 
 LAST = 60  # updates whose mean cost is the cost at the end
 
@@ -100,9 +99,7 @@ class MarginResult:
         gaps = costs[0] - costs[1]
         if not np.isfinite(gaps).all():
             raise ArgumentError(f"{first!r} and {second!r} must not diverge to be compared")
-        n = len(gaps)
-        half = float(stdtrit(n - 1, 0.975)) * gaps.std(ddof=1) / n**0.5 if n > 1 else np.inf
-        return Estimate(float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half), n)
+        return estimate(gaps)
 
     def _all(self, configuration: str, task: str | None) -> list[tuple[Unit, dict]]:
         if task is None and len(self.tasks) > 1:
@@ -133,17 +130,8 @@ def run(spec: SpectralMarginSpec, *, device: str = "cpu") -> MarginResult:
     """
     if not isinstance(spec, SpectralMarginSpec):
         raise bad("spec", type(spec).__name__, "a SpectralMarginSpec")
-    found, threads = [], torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for unit in spec.units:
-            trial = start(spec, unit, device)
-            while not trial.advance():
-                pass
-            found.append(trial.metrics())
-    finally:
-        torch.set_num_threads(threads)
-    return MarginResult(spec.units, tuple(found))
+    found = train_here(spec.units, lambda unit: start(spec, unit, device), "margins")
+    return MarginResult(spec.units, found)
 
 
 def summarise(results: object):

@@ -64,7 +64,8 @@ class Results:
         Where a value is not finite (a run that diverged, say), its configuration's interval is left out (NaN).
         """
         import pandas
-        from scipy.special import stdtrit
+
+        from ortholab.experiments.estimate import half_width
 
         frame = self.frame().drop(columns="seconds")
         fields = [name for name in self.units[0] if name != "seed"]
@@ -75,10 +76,7 @@ class Results:
             for name in names:
                 values = group[name].to_numpy(dtype=float)
                 row[name] = values.mean() if np.isfinite(values).all() else np.inf if np.isinf(values).any() else np.nan
-                half = (
-                    stdtrit(n - 1, 0.975) * values.std(ddof=1) / n**0.5 if n > 1 and np.isfinite(row[name]) else np.nan
-                )
-                row[f"{name} ±"] = half
+                row[f"{name} ±"] = float(half_width(values)) if n > 1 and np.isfinite(row[name]) else np.nan
             rows.append(row)
         return pandas.DataFrame(rows)
 

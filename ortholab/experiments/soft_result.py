@@ -8,10 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from scipy.special import stdtrit
 
 from ortholab.errors import ArgumentError, bad, check_choice, check_int
-from ortholab.experiments.deep_result import Estimate
+from ortholab.experiments.estimate import Estimate, estimate
 from ortholab.experiments.soft_constraints import SoftSpec, Unit, start, step_tiers, tiers
 
 
@@ -96,10 +95,7 @@ class SoftResult:
         seeds = sorted(ours.keys() & theirs.keys())
         if not seeds:
             raise ArgumentError(f"{label} and {against} have no seed in common")
-        gaps = np.array([of(ours[seed]) - of(theirs[seed]) for seed in seeds])
-        half = float(stdtrit(len(gaps) - 1, 0.975)) * gaps.std(ddof=1) / len(gaps) ** 0.5 if len(gaps) > 1 else np.inf
-        mean = float(gaps.mean())
-        return Estimate(mean, float(mean - half), float(mean + half), len(gaps))
+        return estimate([of(ours[seed]) - of(theirs[seed]) for seed in seeds])
 
 
 def summarise(results: object):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol, runtime_checkable
 
 
@@ -33,6 +33,26 @@ class Trial(Protocol):
 
     def progress(self) -> tuple[float, float]:
         """Return how much is done, and of how much: (done, total)."""
+
+
+def train_here(
+    units: Iterable, begin: Callable[[object], Trial], title: str, progress: bool = False
+) -> tuple[dict, ...]:
+    """Return the metrics of units trained one after another here, on one thread; ``progress`` shows a bar."""
+    import torch
+    from tqdm import tqdm
+
+    found, threads = [], torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for unit in tqdm(units, disable=not progress, desc=title, unit="run"):
+            trial = begin(unit)
+            while not trial.advance():
+                pass
+            found.append(trial.metrics())
+    finally:
+        torch.set_num_threads(threads)
+    return tuple(found)
 
 
 class OneSegment:
