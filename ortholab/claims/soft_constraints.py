@@ -32,8 +32,8 @@ def soft_orthogonality_helps() -> Verdict:
         return f"{100 * estimate.low:+.1f} to {100 * estimate.high:+.1f}"
 
     condition = (
-        "it is read as more accuracy after as many steps of a short training at one step size; in this race a "
-        "1.4 times larger step size does as much without it"
+        "it is read as more accuracy after as many steps of a short training at one step size; a 1.4 times larger "
+        "step size without it cannot be told from it"
     )
     return Verdict(
         "fails" if not better else "holds" if alone and sooner_steadier else "holds if",
