@@ -28,8 +28,8 @@ class Unit:
 
     ``treatment`` is "none", "glorot" (none, from a Glorot start), "hard" (W stays gain Q), or a penalty: "published"
     (the published code's), "mean" (with the identity, mean over entries), "sum" (equations (8) and (10)), with the
-    coefficient ``weight``; ``target`` "adjusted" means W^T W / gain^2, "plain" W^T W, and "" no penalty. ``gain`` is that
-    of the start, or "critical": critical for the variance of W_in x_t over the training data.
+    coefficient ``weight``; ``target`` "adjusted" means W^T W / gain^2, "plain" W^T W, and "" no penalty. ``gain`` is
+    that of the start, or "critical": critical for the variance of W_in x_t over the training data.
     """
 
     treatment: str

@@ -1,4 +1,4 @@
-"""One run of the audit: a recurrent network from an orthogonal start with a gain, with a penalty, a constraint or none."""
+"""One run of the audit: a recurrent network with a gain at its start and a penalty, a constraint or neither."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class GainTrial:
         self.step, self.epoch, self.diverged, self.seconds = 0, 0, -1, 0.0
         names = ("epochs", "loss", "score", "training_loss", "s_mean", "s_std", "s_quantiles")
         self.records: dict[str, list] = {name: [] for name in names}
-        self._look(float("nan"))
+        self._look()
 
     def _gain(self) -> float:
         if self.unit.gain != "critical":
@@ -79,20 +79,21 @@ class GainTrial:
             total += loss
             self.step += 1
         self.epoch += 1
-        self._look(total / self.task.updates)
+        self.records["training_loss"].append(short(total / self.task.updates))
+        self._look()
         return self.epoch >= self.spec.epochs
 
     def progress(self) -> tuple[int, int]:
         """Return (epochs done, epochs at most)."""
         return (self.epoch if self.diverged < 0 else self.spec.epochs), self.spec.epochs
 
-    def _look(self, training_loss: float) -> None:
+    def _look(self) -> None:
         """Record the validation loss and score and the singular values of W."""
         loss, score = self.task.judge(lambda x: self.trainer.predict(x.to(self.device)).cpu())
         s = torch.linalg.svdvals(self.W.double().cpu())
         quantiles = [short(q) for q in s.quantile(torch.tensor(QUANTILES, dtype=s.dtype))]
         found = {
-            "epochs": self.epoch, "loss": short(loss), "score": short(score), "training_loss": short(training_loss),
+            "epochs": self.epoch, "loss": short(loss), "score": short(score),
             "s_mean": short(s.mean()), "s_std": short(s.std(correction=0)), "s_quantiles": quantiles,
         }  # fmt: skip
         for name, value in found.items():
@@ -101,7 +102,7 @@ class GainTrial:
     def metrics(self) -> dict:
         """Return the curves over ``epochs`` (0: the start).
 
-        ``loss`` and ``score`` are the task's on validation data, ``training_loss`` the mean over the epoch,
+        ``loss`` and ``score`` are the task's on validation data, ``training_loss`` the mean over each epoch,
         ``s_mean``, ``s_std``, ``s_quantiles`` (at QUANTILES) those of the singular values of W. ``gain`` is that of the
         start, ``input_variance`` the mean variance of W_in x_t, ``diverged`` the update at which the loss or a gradient
         was not finite (-1: none).
