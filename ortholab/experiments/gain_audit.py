@@ -7,7 +7,6 @@ at several gains of the start, on paired seeds; and the same question where grad
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +45,7 @@ class GainSpec:
     ``task`` is "rows" or "pixels" (MNIST; the first ``n_train`` and the next ``n_validation`` training images of
     ``source``, pixels averaged over ``shrink`` x ``shrink``), "copying" or "adding" (``delay``; ``updates`` batches an
     epoch, ``n_validation`` sequences). Adam at ``rate`` trains all, W under the hard constraint at ``hard_rate``.
-    ``clip`` bounds the norm of the gradient. Raises ArgumentError.
+    ``clip`` bounds the norm of the gradient (None: it is free). Raises ArgumentError.
 
     >>> spec = GainSpec(plan=[("sum", "adjusted", 0.01, 1.025), ("none", "", 0, "critical")], seeds=(0, 1))
     >>> len(spec.units), spec.units[1]
@@ -60,7 +59,7 @@ class GainSpec:
     batch: int = 128
     rate: float = 1e-4
     hard_rate: float = 1e-4
-    clip: float = math.inf
+    clip: float | None = None
     epochs: int = 15
     source: str = "embedded"
     n_train: int = 4000
@@ -82,7 +81,7 @@ class GainSpec:
         tidy("delay", check_int("delay", self.delay, 2))
         for name in ("rate", "hard_rate"):
             tidy(name, check_number(name, getattr(self, name), low=0, open_low=True))
-        if self.clip != math.inf:
+        if self.clip is not None:
             tidy("clip", check_number("clip", self.clip, low=0, open_low=True))
         if 28 % self.shrink or (self.shrink > 1 and self.task != "pixels"):
             raise bad("shrink", self.shrink, "a divisor of 28, and 1 unless the task is 'pixels'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ class GainTrial:
             self.W.mul_(self.gain)
         self.trainer = RecurrentStep(
             self.model, spec.batch, task.length, "adam", rate=spec.rate, steps=task.steps, loss=task.loss,
-            clip=spec.clip, recurrent=self._recurrent(),
+            clip=math.inf if spec.clip is None else spec.clip, recurrent=self._recurrent(),
         )  # fmt: skip
         self.step, self.epoch, self.diverged, self.seconds = 0, 0, -1, 0.0
         names = ("epochs", "loss", "score", "training_loss", "s_mean", "s_std", "s_quantiles")
