@@ -76,6 +76,12 @@ def _margin(name: str, title: str, shows: str, tiers: str, **more) -> Experiment
     )
 
 
+def _gain(name: str, title: str, shows: str, tiers: str, data=("mnist",), **more) -> Experiment:
+    """An experiment of the audit."""
+    tiers, start, table = (_MODULE + at for at in (f"gain_plans:{tiers}", "gain_audit:start", "gain_result:summarise"))
+    return Experiment(name, title, shows, tiers=tiers, start=start, data=data, summarise=table, **more)
+
+
 EXPERIMENTS = {
     e.name: e
     for e in (
@@ -194,6 +200,27 @@ EXPERIMENTS = {
             "deck, figure 5: what its comparison leaves open",
             "rival_tiers",
             costs={"quick": Cost(76, 260), "full": Cost(12, 500)},
+        ),
+        _gain(
+            "gain_audit",
+            "Penalties, gains and a hard constraint on MNIST by rows, at the report's sizes",
+            "deck, figures 7 and 8",
+            "tiers",
+            costs={"quick": Cost(18, 20), "full": Cost(120, 3000)},
+        ),
+        _gain(
+            "gain_audit_code",
+            "The deck's own configurations at the sizes of the code that was published",
+            "deck, figures 7 and 8",
+            "code_tiers",
+            costs={"quick": Cost(7, 8), "full": Cost(70, 4500)},
+        ),
+        _gain(
+            "gain_map",
+            "Every penalty, coefficient and gain, on one seed",
+            "deck, figures 7 and 8: what lies around them",
+            "map_tiers",
+            costs={"quick": Cost(11, 6), "full": Cost(119, 3000)},
         ),
     )
 }

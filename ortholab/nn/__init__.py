@@ -10,6 +10,7 @@ from ortholab.nn.resnet import ResNet
 from ortholab.nn.rnn import RNN
 from ortholab.nn.soft import SoftOrthogonality
 from ortholab.nn.spectral_margin import FreeWeights, SpectralMargin
+from ortholab.nn.stiefel_weights import StiefelWeights
 
 __all__ = [
     "MLP",
@@ -19,6 +20,7 @@ __all__ = [
     "ResNet",
     "SoftOrthogonality",
     "SpectralMargin",
+    "StiefelWeights",
     "TorchActivation",
     "gaussian_",
     "gradient_norms",

@@ -45,6 +45,20 @@ def add_dso(grad: torch.Tensor, W: torch.Tensor, weight: float, gain: float) -> 
     add_so(grad, W, 2 * weight, gain)
 
 
+def add_published(grad: torch.Tensor, W: torch.Tensor, weight: float, gain: float) -> None:
+    """grad += weight 4 / (gain^2 k^2) W (W^T W / gain^2 - 1 1^T): what the code published with the deck descends.
+
+    :func:`ortholab.theory.penalties.published` says what it is; k is the number of columns.
+
+    >>> grad = torch.zeros(2, 2)
+    >>> add_published(grad, torch.eye(2), 1.0, 1.0)
+    >>> grad.tolist()
+    [[0.0, -1.0], [-1.0, 0.0]]
+    """
+    E = (W.mT @ W).div_(gain * gain).sub_(1)
+    torch.add(grad, W @ E, alpha=4 * weight / (gain * W.shape[-1]) ** 2, out=grad)
+
+
 def add_mc(grad: torch.Tensor, W: torch.Tensor, weight: float, gain: float) -> None:
     """grad_i += c W_j and grad_j += c W_i, c = (weight / gain^2) sign(E_ij), for the largest |E_ij|.
 

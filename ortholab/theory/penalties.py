@@ -23,7 +23,7 @@ from ortholab.theory.srip import power_iteration, srip, srip_gradient
 
 __all__ = [
     "PENALTIES", "Penalty", "dso", "dso_gradient", "gain_adjusted", "gain_adjusted_gradient", "kernel_matrix", "mc",
-    "mc_gradient", "power_iteration", "so", "so_gradient", "srip", "srip_gradient",
+    "mc_gradient", "power_iteration", "published", "published_gradient", "so", "so_gradient", "srip", "srip_gradient",
 ]  # fmt: skip
 
 
@@ -77,6 +77,38 @@ def gain_adjusted_gradient(W: Array, gain: float) -> Array:
     [[0.0, 0.0], [0.0, 0.0]]
     """
     return so_gradient(W, gain=gain)
+
+
+def published(W: Array, *, gain: float = 1.0) -> Array:
+    """The penalty of the code that was published with the deck: the mean over all entries of (W^T W / gain^2 - 1)^2.
+
+    The 1 is a number, so it is taken from every entry: the matrix subtracted is all ones, not the identity. At an
+    orthogonal W (gain 1) the value is (k - 1)/k, not 0; it is 0 where all k columns are equal and as long as the gain:
+    there W has rank one and the singular value gain sqrt(k). Always of W^T W, (k, k), as in that code.
+
+    >>> import numpy as np
+    >>> float(published(np.eye(4))), float(published(np.ones((4, 4)) / 2))
+    (0.75, 0.0)
+    """
+    xp, X, k = _columns(W, gain)
+    return xp.sum((X.mT @ X - 1) ** 2, axis=(-2, -1)) / k**2
+
+
+def published_gradient(W: Array, *, gain: float = 1.0) -> Array:
+    """Gradient of :func:`published`: 4 / (gain^2 k^2) W (W^T W / gain^2 - 1 1^T).
+
+    >>> import numpy as np
+    >>> published_gradient(np.eye(2)).tolist()
+    [[0.0, -1.0], [-1.0, 0.0]]
+    """
+    _, X, k = _columns(W, gain)
+    return 4 / (gain * k**2) * (X @ (X.mT @ X - 1))
+
+
+def _columns(W: Array, gain: float) -> tuple:
+    """Return the array library, W / gain and the number k of columns, checked."""
+    xp, X, wide = upright(W, gain)
+    return xp, X.mT if wide else X, W.shape[-1]
 
 
 def dso(W: Array, *, gain: float = 1.0) -> Array:

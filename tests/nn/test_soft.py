@@ -72,6 +72,13 @@ def test_gradient_equals_central_differences(penalty, shape):
     assert float((got * Z).sum()) == pytest.approx(slope, rel=1e-3 if penalty == "srip" else 1e-6)
 
 
+def test_the_published_penaltys_gradient_is_that_of_the_theory():
+    W = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    grad = torch.ones_like(W)
+    soft_gradients.add_published(grad, W, 0.7, 1.2)
+    torch.testing.assert_close(grad, 1 + 0.7 * exact.published_gradient(W, gain=1.2), rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize("penalty", PENALTIES)
 @pytest.mark.parametrize("shape", KERNELS, ids=str)
 def test_kernels_go_by_the_convention_of_the_theory(penalty, shape):

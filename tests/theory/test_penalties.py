@@ -107,6 +107,25 @@ def test_gain_adjusted_is_zero_at_its_gain_where_so_and_the_reports_gradient_are
     assert np.array_equal(penalties.gain_adjusted_gradient(W, gain), penalties.so_gradient(W, gain=gain))
 
 
+@pytest.mark.parametrize("shape", [(4, 4), (6, 3), (3, 5)])
+def test_the_published_penalty_is_what_its_one_line_of_code_computes(shape):
+    torch = pytest.importorskip("torch")
+    W = torch.randn(*shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64, requires_grad=True)
+    value = torch.mean(torch.square(W.T @ W / 1.3**2 - 1))
+    (gradient,) = torch.autograd.grad(value, W)
+    assert float(penalties.published(W.detach(), gain=1.3)) == pytest.approx(value.item(), rel=1e-12)
+    torch.testing.assert_close(penalties.published_gradient(W.detach(), gain=1.3), gradient, rtol=1e-12, atol=1e-14)
+
+
+def test_the_published_penalty_is_not_zero_at_an_orthogonal_matrix_but_at_one_of_rank_one():
+    Q = haar(64, rng=0)
+    assert float(penalties.published(1.025 * Q, gain=1.025)) == pytest.approx(63 / 64, abs=1e-12)
+    rank_one = 1.025 * np.outer(Q[:, 0], np.ones(64))  # equal columns as long as the gain
+    assert float(penalties.published(rank_one, gain=1.025)) == pytest.approx(0, abs=1e-24)
+    assert np.abs(penalties.published_gradient(rank_one, gain=1.025)).max() < 1e-15
+    assert np.linalg.norm(rank_one, 2) == pytest.approx(1.025 * 8)
+
+
 def test_the_decks_gradient_is_wrong_even_where_it_exists():
     """Equation (8) has W (W W^T - I) for W (W^T W - I), and is undefined unless W is square. 4 x 4 Gaussian, seed 0."""
     W = np.random.default_rng(0).standard_normal((4, 4))

@@ -1,0 +1,99 @@
+"""What the audit runs, and the comparisons that were named before it ran."""
+
+from __future__ import annotations
+
+from ortholab.experiments.gain_audit import GainSpec
+
+GAIN = 1.025  # the deck's
+GAINS = (1.0, GAIN, 1.1, 1.25, "critical")
+WEIGHTS = (0.001, 0.01, 0.1, 1.0)
+WEIGHT = 0.01  # of the sums, in the audit: what held the spectrum in a pilot on other seeds
+SEEDS = tuple(range(10))
+
+Row = tuple[str, str, float, float | str]
+
+
+def none(gain: float | str) -> Row:
+    """Return the row of a plan without penalty: the control.
+
+    >>> none(1.025)
+    ('none', '', 0.0, 1.025)
+    """
+    return ("none", "", 0.0, gain)
+
+
+def hard(gain: float | str) -> Row:
+    """Return the row of a plan with W = gain Q at every step."""
+    return ("hard", "", 0.0, gain)
+
+
+GLOROT: Row = ("glorot", "", 0.0, 1.0)
+
+
+def both(penalty: str, weight: float, gain: float | str) -> tuple[Row, Row]:
+    """Return the rows of the adjusted and of the plain penalty.
+
+    >>> both("sum", 0.01, 1.1)
+    (('sum', 'adjusted', 0.01, 1.1), ('sum', 'plain', 0.01, 1.1))
+    """
+    return (penalty, "adjusted", weight, gain), (penalty, "plain", weight, gain)
+
+
+# The configurations of Figures 7 and 8, the control that they lack, and the penalty that was meant.
+AS_PUBLISHED = (
+    none(GAIN), *both("published", 1.0, GAIN), *both("sum", WEIGHT, GAIN), none(1.0), GLOROT,
+)  # fmt: skip
+AT_CRITICAL = (none("critical"), *both("sum", WEIGHT, "critical"), hard("critical"), hard(GAIN))
+
+# (the more, the less): the audit asks whether the first scores higher than the second on the same seed.
+ADJUSTED, PLAIN = 0, 1
+QUESTIONS: dict[str, tuple[Row, Row]] = {
+    "published penalty, adjusted - plain": both("published", 1.0, GAIN),
+    "published penalty, adjusted - none": (both("published", 1.0, GAIN)[ADJUSTED], none(GAIN)),
+    "(10) - (8), gain 1.025": both("sum", WEIGHT, GAIN),
+    "(10) - none, gain 1.025": (both("sum", WEIGHT, GAIN)[ADJUSTED], none(GAIN)),
+    "(8) - none, gain 1.025": (both("sum", WEIGHT, GAIN)[PLAIN], none(GAIN)),
+    "gain 1.025 - gain 1, no penalty": (none(GAIN), none(1.0)),
+    "orthogonal - Glorot, no penalty": (none(1.0), GLOROT),
+    "(10) - (8), critical gain": both("sum", WEIGHT, "critical"),
+    "(10) - none, critical gain": (both("sum", WEIGHT, "critical")[ADJUSTED], none("critical")),
+    "(8) - none, critical gain": (both("sum", WEIGHT, "critical")[PLAIN], none("critical")),
+    "(10) - hard, critical gain": (both("sum", WEIGHT, "critical")[ADJUSTED], hard("critical")),
+    "(10) - hard, gain 1.025": (both("sum", WEIGHT, GAIN)[ADJUSTED], hard(GAIN)),
+    "critical gain - gain 1, no penalty": (none("critical"), none(1.0)),
+}
+
+_MNIST = {"source": "full", "n_train": 48_000, "n_validation": 12_000}
+_REPORT = {"hidden": 64, "batch": 256, **_MNIST}
+
+# The report's sizes, with the cells that decide.
+tiers = {
+    "quick": GainSpec(
+        (none(GAIN), *both("published", 1.0, GAIN), *both("sum", WEIGHT, "critical"), none("critical")),
+        seeds=(0, 1, 2), hidden=32, rate=1e-3, hard_rate=1e-3, epochs=2,
+    ),
+    "full": GainSpec((*AS_PUBLISHED, *AT_CRITICAL), seeds=SEEDS, **_REPORT),
+}  # fmt: skip
+
+# The sizes of the code that was published.
+code_tiers = {
+    "quick": GainSpec(AS_PUBLISHED, hidden=32, rate=1e-3, epochs=2),
+    "full": GainSpec(AS_PUBLISHED, seeds=SEEDS, hidden=128, batch=128, **_MNIST),
+}
+
+# Every penalty, coefficient and gain: a map on one seed, for orientation, from which no comparison is drawn.
+_EVERYWHERE = (
+    *(row for gain in GAINS for row in (none(gain), hard(gain))),
+    GLOROT,
+    *(
+        row
+        for penalty in ("sum", "mean", "published")
+        for weight in WEIGHTS
+        for gain in GAINS
+        for row in both(penalty, weight, gain)[: 1 if gain == 1 else 2]
+    ),
+)
+map_tiers = {
+    "quick": GainSpec(_EVERYWHERE[::11], hidden=32, rate=1e-3, epochs=1),
+    "full": GainSpec(_EVERYWHERE, seeds=(20,), **_REPORT),
+}
