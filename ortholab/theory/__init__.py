@@ -52,6 +52,6 @@ __all__ = [
     "correlation_map", "correlation_slope", "covariance_map", "critical_at", "critical_point", "critical_points",
     "deep_linear", "depth_scales", "expect", "expect2", "fixed_points", "free_moments", "fuss_catalan_cdf",
     "fuss_catalan_density", "fuss_catalan_edge", "gaussian", "get_activation", "haar", "log_singular_values",
-    "own_activation", "penalties", "penalty_flow", "phase", "q_star", "retractions", "simulate", "stiefel", "variance_map",
-    "variance_trajectory", "weights",
+    "own_activation", "penalties", "penalty_flow", "phase", "q_star", "retractions", "simulate", "stiefel",
+    "variance_map", "variance_trajectory", "weights",
 ]  # fmt: skip
