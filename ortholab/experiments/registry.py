@@ -210,17 +210,17 @@ EXPERIMENTS = {
         ),
         _gain(
             "gain_audit_code",
-            "The deck's own configurations at the sizes of the code that was published",
+            "The penalties of the published code at its own sizes, and the control that it lacks",
             "deck, figures 7 and 8",
             "code_tiers",
-            costs={"quick": Cost(7, 8), "full": Cost(70, 4500)},
+            costs={"quick": Cost(3, 4), "full": Cost(30, 2000)},
         ),
         _gain(
             "gain_map",
-            "Every penalty, coefficient and gain, on one seed",
+            "Every penalty, coefficient and gain",
             "deck, figures 7 and 8: what lies around them",
             "map_tiers",
-            costs={"quick": Cost(11, 6), "full": Cost(119, 3000)},
+            costs={"quick": Cost(11, 6), "full": Cost(357, 1400)},
         ),
     )
 }
