@@ -222,6 +222,22 @@ EXPERIMENTS = {
             "map_tiers",
             costs={"quick": Cost(11, 6), "full": Cost(357, 1400)},
         ),
+        _gain(
+            "gain_copying",
+            "Penalties, gains and a hard constraint on the copying task",
+            "deck, section IV: where gradients travel far",
+            "copying_tiers",
+            data=(),
+            costs={"quick": Cost(4, 15), "full": Cost(80, 1600)},
+        ),
+        _gain(
+            "gain_adding",
+            "Penalties, gains and a hard constraint on the adding task",
+            "deck, section IV: where gradients travel far",
+            "adding_tiers",
+            data=(),
+            costs={"quick": Cost(4, 8), "full": Cost(80, 1600)},
+        ),
     )
 }
 

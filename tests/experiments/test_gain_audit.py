@@ -1,8 +1,10 @@
 """The audit: specification, what a run trains on and records, pairing, resumption, and the comparisons."""
 
+import dataclasses
 import io
 import json
 import math
+import types
 
 import numpy as np
 import pytest
@@ -104,12 +106,13 @@ def test_a_unit_without_penalty_is_torchs_own_training_of_the_same_network():
 
 def test_runs_of_one_seed_share_the_start_and_the_batches():
     trials = [gain_audit.start(small(), Unit(*row, 3)) for row in (SUM, HARD, NONE, ("glorot", "", 0.0, 1.0))]
+    first = trials[0].task.batch()
     for trial in trials[1:]:
         assert torch.equal(trial.model.W_in, trials[0].model.W_in)
         assert torch.equal(trial.model.W_out, trials[0].model.W_out)
-        for (x, y), (x0, y0) in [(trial.task.batch(), trials[0].task.batch())]:
-            assert torch.equal(x, x0)
-            assert torch.equal(y, y0)
+        x, y = trial.task.batch()
+        assert torch.equal(x, first[0])
+        assert torch.equal(y, first[1])
     assert torch.equal(trials[1].W, trials[0].W)
     assert torch.linalg.svdvals(trials[0].W).numpy() == pytest.approx(1.2, abs=1e-5)
     assert torch.linalg.svdvals(trials[3].W).std() > 0.2
@@ -144,18 +147,18 @@ def test_losses_of_generated_tasks_count_no_memory_as_one():
         if task == "copying":  # blanks where due, any symbol at the end
             out = torch.full((*made.y.shape, 9), -60.0)
             out[:-10, :, 8] = 0
-            out[-10:, :, :8] = 0
+            out[-10:, :, 8], out[-10:, :, :8] = -60, 0
             expected_score = 0.125
         else:
             out = torch.ones(1, 4000, 1)
             expected_score = ((made.y - 1).abs() < 0.1).double().mean().item()
         loss, score = made.judge(lambda x, out=out: out)
-        assert loss == pytest.approx(1, abs=0.03)
+        assert loss == pytest.approx(1, abs=0.06)
         assert score == pytest.approx(expected_score, abs=0.02)
 
 
 def test_divergence_is_recorded():
-    spec = small(("sum", "adjusted", 1e6, 1.2), rate=1e6, epochs=3)
+    spec = small(("sum", "adjusted", 1e6, 1.2), rate=1e15, epochs=3)  # W^3 overflows
     found = finish(begin(spec))
     assert found["diverged"] >= 0
     json.dumps(plain(found), allow_nan=False)
@@ -186,8 +189,8 @@ def test_a_bad_setting_is_named(changes):
 
 
 def test_too_few_images_are_named():
-    with pytest.raises(ArgumentError, match=r"n_train \+ n_validation"):
-        begin(small(n_train=4900, n_validation=200))
+    with pytest.raises(ArgumentError, match="4000"):
+        begin(small(n_train=3900, n_validation=200))
 
 
 def made_up(scores, rows=(SUM, NONE)):
@@ -252,6 +255,10 @@ def test_every_question_of_the_plan_has_its_cells():
 
 
 def test_the_table_names_every_configuration():
-    table = summarise(run(small(SUM, NONE, seeds=(0, 1), epochs=1)))
+    found = run(small(SUM, NONE, seeds=(0, 1), epochs=1))
+    stored = types.SimpleNamespace(
+        units=[dataclasses.asdict(u) for u in found.units], metrics=found.metrics, provenance=""
+    )
+    table = summarise(stored)
     assert list(table["treatment"]) == ["sum", "none"]
     assert list(table["seeds"]) == [2, 2]
