@@ -216,6 +216,13 @@ EXPERIMENTS = {
             costs={"quick": Cost(3, 4), "full": Cost(30, 2000)},
         ),
         _gain(
+            "gain_figures",
+            "Figures 7 and 8 as they were made: one run of each configuration of the deck",
+            "deck, figures 7 and 8",
+            "figure_tiers",
+            costs={"quick": Cost(6, 8), "full": Cost(6, 400)},
+        ),
+        _gain(
             "gain_map",
             "Every penalty, coefficient and gain",
             "deck, figures 7 and 8: what lies around them",
@@ -228,7 +235,7 @@ EXPERIMENTS = {
             "deck, section IV: where gradients travel far",
             "copying_tiers",
             data=(),
-            costs={"quick": Cost(4, 15), "full": Cost(80, 1600)},
+            costs={"quick": Cost(12, 35), "full": Cost(80, 1600)},
         ),
         _gain(
             "gain_adding",
