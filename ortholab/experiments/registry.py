@@ -79,7 +79,8 @@ def _margin(name: str, title: str, shows: str, tiers: str, **more) -> Experiment
 def _gain(name: str, title: str, shows: str, tiers: str, data=("mnist",), **more) -> Experiment:
     """An experiment of the audit."""
     tiers, start, table = (_MODULE + at for at in (f"gain_plans:{tiers}", "gain_audit:start", "gain_result:summarise"))
-    return Experiment(name, title, shows, tiers=tiers, start=start, data=data, summarise=table, **more)
+    draw = "ortholab.figures:gain"
+    return Experiment(name, title, shows, tiers=tiers, start=start, data=data, summarise=table, figure=draw, **more)
 
 
 EXPERIMENTS = {
