@@ -228,7 +228,7 @@ EXPERIMENTS = {
             "Every penalty, coefficient and gain",
             "deck, figures 7 and 8: what lies around them",
             "map_tiers",
-            costs={"quick": Cost(11, 6), "full": Cost(357, 1400)},
+            costs={"quick": Cost(11, 6), "full": Cost(119, 480)},
         ),
         _gain(
             "gain_copying",
