@@ -127,6 +127,18 @@ adding_tiers = {
     "full": GainSpec(_LONG_ROWS, seeds=SEEDS, task="adding", delay=50, epochs=15, **_LONG),
 }
 
+# MNIST pixel by pixel, at half resolution: 196 steps. The paper tier has all 784.
+pixel_tiers = {
+    "quick": GainSpec(
+        _LONG_ROWS[:4], task="pixels", shrink=4, hidden=32, batch=64, rate=1e-3, hard_rate=1e-3, clip=1.0, epochs=2,
+    ),
+    "full": GainSpec(
+        _LONG_ROWS[:5], seeds=SEEDS, task="pixels", shrink=2, hidden=64, batch=128, rate=1e-3, hard_rate=1e-3,
+        clip=1.0, epochs=3, source="full", n_train=12_800, n_validation=2000,
+    ),
+}  # fmt: skip
+pixel_tiers["paper"] = replace(pixel_tiers["full"], shrink=1, hidden=128, epochs=100, **_MNIST)
+
 # Every penalty, coefficient and gain: a map, for orientation, at a step size and on images that allow it in minutes.
 _EVERYWHERE = (
     *(row for gain in GAINS for row in (none(gain), hard(gain))),

@@ -239,6 +239,13 @@ EXPERIMENTS = {
             costs={"quick": Cost(12, 35), "full": Cost(80, 1600)},
         ),
         _gain(
+            "gain_pixels",
+            "Penalties, gains and a hard constraint on MNIST by pixels",
+            "deck, section IV: where gradients travel far",
+            "pixel_tiers",
+            costs={"quick": Cost(4, 12), "full": Cost(50, 1200), "paper": Cost(50, 1_200_000)},
+        ),
+        _gain(
             "gain_adding",
             "Penalties, gains and a hard constraint on the adding task",
             "deck, section IV: where gradients travel far",
