@@ -62,8 +62,8 @@ class GainSpec:
     clip: float | None = None
     epochs: int = 15
     source: str = "embedded"
-    n_train: int = 4000
-    n_validation: int = 1000
+    n_train: int = 3200
+    n_validation: int = 800
     shrink: int = 1
     delay: int = 100
     updates: int = 100

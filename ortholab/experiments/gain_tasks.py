@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from ortholab import data, sequences
-from ortholab.errors import bad
 
 TASKS = ("rows", "pixels", "copying", "adding")
 VALIDATION_STREAM = 2**31  # the seed of what generated tasks are judged on, the same for every unit
@@ -57,10 +56,7 @@ class Images:
     n_out, steps, loss = 10, 1, "softmax"
 
     def __init__(self, spec, rng: np.random.Generator) -> None:
-        total = spec.n_train + spec.n_validation
-        found = _images(spec.source, total)
-        if len(found) < total:
-            raise bad("n_train + n_validation", total, f"at most {len(found)} images")
+        found = _images(spec.source, spec.n_train + spec.n_validation)
         self.datasets = (found,)
         images = found.images if spec.shrink == 1 else sequences.shrink(found.images, spec.shrink)
         x = sequences.rows(images) if spec.task == "rows" else sequences.pixels(images)

@@ -79,6 +79,9 @@ class GainTrial:
                 return True
             total += loss
             self.step += 1
+        if not all(bool(torch.isfinite(p).all()) for p in self.model.parameters()):  # the last update spoilt them
+            self.diverged = self.step
+            return True
         self.epoch += 1
         self.records["training_loss"].append(short(total / self.task.updates))
         self._look()

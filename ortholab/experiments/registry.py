@@ -79,7 +79,8 @@ def _margin(name: str, title: str, shows: str, tiers: str, **more) -> Experiment
 def _gain(name: str, title: str, shows: str, tiers: str, data=("mnist",), **more) -> Experiment:
     """An experiment of the audit."""
     tiers, start, table = (_MODULE + at for at in (f"gain_plans:{tiers}", "gain_audit:start", "gain_result:summarise"))
-    return Experiment(name, title, shows, tiers=tiers, start=start, data=data, summarise=table, **more)
+    draw = "ortholab.figures:gain"
+    return Experiment(name, title, shows, tiers=tiers, start=start, data=data, summarise=table, figure=draw, **more)
 
 
 EXPERIMENTS = {
@@ -210,17 +211,47 @@ EXPERIMENTS = {
         ),
         _gain(
             "gain_audit_code",
-            "The deck's own configurations at the sizes of the code that was published",
+            "The penalties of the published code at its own sizes, and the control that it lacks",
             "deck, figures 7 and 8",
             "code_tiers",
-            costs={"quick": Cost(7, 8), "full": Cost(70, 4500)},
+            costs={"quick": Cost(3, 4), "full": Cost(30, 2000)},
+        ),
+        _gain(
+            "gain_figures",
+            "Figures 7 and 8 as they were made: one run of each configuration of the deck",
+            "deck, figures 7 and 8",
+            "figure_tiers",
+            costs={"quick": Cost(6, 8), "full": Cost(6, 400)},
         ),
         _gain(
             "gain_map",
-            "Every penalty, coefficient and gain, on one seed",
+            "Every penalty, coefficient and gain",
             "deck, figures 7 and 8: what lies around them",
             "map_tiers",
-            costs={"quick": Cost(11, 6), "full": Cost(119, 3000)},
+            costs={"quick": Cost(11, 6), "full": Cost(119, 480)},
+        ),
+        _gain(
+            "gain_copying",
+            "Penalties, gains and a hard constraint on the copying task",
+            "deck, section IV: where gradients travel far",
+            "copying_tiers",
+            data=(),
+            costs={"quick": Cost(12, 35), "full": Cost(80, 1600)},
+        ),
+        _gain(
+            "gain_pixels",
+            "Penalties, gains and a hard constraint on MNIST by pixels",
+            "deck, section IV: where gradients travel far",
+            "pixel_tiers",
+            costs={"quick": Cost(4, 12), "full": Cost(50, 1200), "paper": Cost(50, 1_200_000)},
+        ),
+        _gain(
+            "gain_adding",
+            "Penalties, gains and a hard constraint on the adding task",
+            "deck, section IV: where gradients travel far",
+            "adding_tiers",
+            data=(),
+            costs={"quick": Cost(4, 8), "full": Cost(80, 1600)},
         ),
     )
 }
