@@ -1,4 +1,4 @@
-"""Chapter IV, the gain-adjusted penalty: equation (10) of the 2019 deck, its gradient, its norm, its published code."""
+"""Chapter IV, the gain-adjusted penalty: equation (10) of the 2019 deck, its gradient and its norm."""
 
 from __future__ import annotations
 
@@ -96,35 +96,4 @@ def printed_gradient_of_the_gain_adjusted() -> Verdict:
         r"spectral norm of the printed gradient at $W = gQ$, $g = 1.3$, where the penalty has its minimum 0",
         rf"True is $(4\lambda/g^2)\, W (W^\top W/g^2 - I)$: 0 there, and within {max(errors):.0e} of central "
         r"differences. The printed form is the gradient of the plain penalty with the coefficient $\lambda/g^4$.",
-    )
-
-
-@claim(
-    "10-code",
-    deck="the published code of the deck's experiment",
-    statement=r"The mean of the squared entries of $W^\top W/g^2 - 1$ is the penalty (10), up to a factor.",
-    page=ADJUSTED,
-    recorded="fails",
-    recorded_number=127 / 128,
-    tolerance=1e-6,
-)
-def published_penalty_is_another() -> Verdict:
-    """N = 128, gain 1.025: the published value at an orthogonal matrix, and at g q 1^T of rank one."""
-    n, gain = 128, 1.025
-
-    def published(W: np.ndarray) -> float:
-        return float(np.mean((W.T @ W / gain**2 - 1) ** 2))  # the scalar 1 is the matrix of ones
-
-    at_orthogonal = published(gain * haar(n, rng=40))
-    q = haar(n, 1, rng=41)
-    rank_one = gain * q @ np.ones((1, n))
-    least, norm = published(rank_one), float(np.linalg.norm(rank_one, 2))
-    wrong = at_orthogonal > 0.5 and least < 1e-20
-    return Verdict(
-        "fails" if wrong else "holds",
-        at_orthogonal,
-        r"the published penalty at an orthogonal matrix times its gain, $N = 128$: $(N-1)/N$, not 0",
-        rf"The scalar 1 is subtracted from every entry. The value is 0 exactly where all columns are equal and of "
-        rf"length $g$: rank one, with the singular value $g\sqrt N = {norm:.2f}$. With the identity in its place it is "
-        r"(10) divided by $N^2$.",
     )
