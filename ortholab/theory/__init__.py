@@ -51,8 +51,8 @@ __all__ = [
     "ACTIVATIONS", "ERF", "GELU", "HARD_TANH", "LINEAR", "RELU", "SILU", "TANH", "Activation", "CriticalPoint",
     "DepthScales", "FixedPoint", "FixedPoints", "JacobianSpectrum", "UniversalSpectrum", "c_star", "chi",
     "correlation_map", "correlation_slope", "covariance_map", "critical_at", "critical_gain", "critical_point",
-    "critical_points", "deep_linear", "depth_scales", "expect", "expect2", "fixed_points", "free_moments", "fuss_catalan_cdf",
-    "fuss_catalan_density", "fuss_catalan_edge", "gaussian", "get_activation", "haar", "log_singular_values",
-    "own_activation", "penalties", "phase", "q_star", "retractions", "simulate", "stiefel", "variance_map",
-    "variance_trajectory", "weights",
+    "critical_points", "deep_linear", "depth_scales", "expect", "expect2", "fixed_points", "free_moments",
+    "fuss_catalan_cdf", "fuss_catalan_density", "fuss_catalan_edge", "gaussian", "get_activation", "haar",
+    "log_singular_values", "own_activation", "penalties", "phase", "q_star", "retractions", "simulate", "stiefel",
+    "variance_map", "variance_trajectory", "weights",
 ]  # fmt: skip
