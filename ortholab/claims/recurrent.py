@@ -69,7 +69,11 @@ def _last(W: np.ndarray, u: np.ndarray, shift: np.ndarray) -> np.ndarray:
 )
 def critical_input_variance() -> Verdict:
     """Solve for the input variance at which 1.025 is the critical gain; others for comparison."""
-    variance = float(np.exp(brentq(lambda v: critical_gain("tanh", np.exp(v)) - 1.025, np.log(1e-6), np.log(1e-3))))
+
+    def gap(log_variance: float) -> float:
+        return critical_gain("tanh", float(np.exp(log_variance))) - 1.025
+
+    variance = float(np.exp(brentq(gap, np.log(1e-6), np.log(1e-3), xtol=1e-3)))
     others = {v: critical_gain("tanh", v) for v in (0.01, 0.1, 0.5)}
     small = variance < 1e-3 and others[0.01] > 1.1
     return Verdict(
