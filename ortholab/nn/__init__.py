@@ -5,6 +5,8 @@ from ortholab.nn.activations import TorchActivation, torch_activation
 from ortholab.nn.init import gaussian_, haar, orthogonal_
 from ortholab.nn.jacobian import gradient_norms, jacobian, layer_factors, log_singular_values, singular_values
 from ortholab.nn.mlp import MLP, pick_device
+from ortholab.nn.penalised_weights import PenalisedWeights
+from ortholab.nn.recurrent_jacobian import recurrent_jacobian, recurrent_log_singular_values, recurrent_slopes
 from ortholab.nn.recurrent_step import RecurrentStep
 from ortholab.nn.resnet import ResNet
 from ortholab.nn.rnn import RNN
@@ -16,6 +18,7 @@ __all__ = [
     "MLP",
     "RNN",
     "FreeWeights",
+    "PenalisedWeights",
     "RecurrentStep",
     "ResNet",
     "SoftOrthogonality",
@@ -32,6 +35,9 @@ __all__ = [
     "orthogonal_",
     "parametrize",
     "pick_device",
+    "recurrent_jacobian",
+    "recurrent_log_singular_values",
+    "recurrent_slopes",
     "singular_values",
     "torch_activation",
 ]
