@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-import numpy as np
 import torch
 
 from ortholab.errors import ArgumentError, bad, check_choice, check_int, check_number
-from ortholab.nn.in_place import PHI, SLOPE
-from ortholab.nn.rnn import RNN
+from ortholab.nn.recurrence import CHUNK_BYTES, backward_, forward_
+from ortholab.nn.rnn import RNN, check_sequences
 from ortholab.nn.step_rules import rule
 
 LOSSES = ("softmax", "squared")
@@ -82,10 +81,8 @@ class RecurrentStep:
         self.gradient_norm = math.nan
         W = self.parameters["W"]
         self._H = W.new_empty((self.length + 1) * self.batch * len(W))
-        self._D = W.new_empty(self.length * self.batch * len(W))
-        # numpy's tanh beats torch's on CPUs.
-        self._by_numpy = model.activation == "tanh" and W.device.type == "cpu"
-        self._S = torch.empty_like(self._D) if self._by_numpy else None
+        self._D = W.new_empty(max(2 * CHUNK_BYTES // W.element_size(), 2 * self.batch * len(W)))
+        self._norms = W.new_empty(self.length)
 
     @torch.no_grad()
     def step(self, x: torch.Tensor, y: torch.Tensor) -> float:
@@ -113,33 +110,25 @@ class RecurrentStep:
         ``y`` holds classes (steps, rows), int64, or for the squared loss values (steps, rows, n_out).
         """
         H, out = self._forward(x)
+        x = x.contiguous()
         g, loss = _softmax(out, y) if self.loss == "softmax" else _squared(out, y)
-        p, into = self.parameters, self.gradients
-        T, rows, n = x.shape[0], x.shape[1], len(p["W"])
-        D, k = self._D[: T * rows * n].view(T, rows, n), self.steps
-        flat = g.view(k * rows, -1)
-        torch.mm(flat.t(), H[T + 1 - k :].view(k * rows, n), out=into["W_out"])
+        p, into, n = self.parameters, self.gradients, H.shape[-1]
+        flat = g.view(-1, g.shape[-1])
+        torch.mm(flat.t(), H[len(H) - self.steps :].view(-1, n), out=into["W_out"])
         torch.sum(flat, 0, out=into["b_out"])
-        torch.mm(flat, p["W_out"], out=D[T - k :].view(k * rows, n))
-        slope, Ds = self._slopes(D, H), D.unbind()
-        slope(T - 1)
-        for t in range(T - 2, -1, -1):
-            if t >= T - k:
-                Ds[t].addmm_(Ds[t + 1], p["W"])
-            else:
-                torch.mm(Ds[t + 1], p["W"], out=Ds[t])
-            slope(t)
-        flat = D.view(T * rows, n)
-        torch.mm(flat.t(), x.reshape(T * rows, -1), out=into["W_in"])
-        torch.sum(flat, 0, out=into["b"])
-        torch.mm(flat[rows:].t(), H[1:T].view((T - 1) * rows, n), out=into["W"])  # H_0 = 0 adds nothing
-        self.through_time = D
+
+        def source(i: int, j: int, D: torch.Tensor) -> None:
+            torch.mm(g[i:j].view(-1, g.shape[-1]), p["W_out"], out=D.view(-1, n))
+
+        self.norms = self._norms[: len(x)]
+        own = {name: into[name] for name in ("W", "W_in", "b")}
+        backward_(own, H, x, p, self.model.activation, source, self.steps, buffer=self._D, norms=self.norms)
         self.gradient_norm = math.hypot(*(torch.linalg.vector_norm(g).item() for g in into.values()))
         return loss
 
     def gradient_through_time(self, times: list[int]) -> list[float]:
         """Return |dLoss/da_t|_F of the last batch at ``times`` (counted from 0)."""
-        return torch.linalg.vector_norm(self.through_time[times], dim=(1, 2)).tolist()
+        return self.norms[times].tolist()
 
     @torch.no_grad()
     def predict(self, x: torch.Tensor) -> torch.Tensor:
@@ -166,51 +155,20 @@ class RecurrentStep:
     def _forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the states h_0 ... h_T, (T + 1, rows, n), and the outputs of the last times."""
         p = self.parameters
-        self._check(x)
+        check_sequences(x, p["W_in"], self.steps, self.length, self.batch)
         T, rows, n = x.shape[0], x.shape[1], len(p["W"])
         H = self._H[: (T + 1) * rows * n].view(T + 1, rows, n)
-        H[0] = 0
-        torch.addmm(p["b"], x.reshape(T * rows, -1), p["W_in"].t(), out=H[1:].view(T * rows, n))
-        Wt, phi = p["W"].t(), PHI[self.model.activation]
-        states = H.unbind()
-        views = [*H.numpy()] if self._by_numpy else states
-        for t in range(1, T + 1):
-            if t > 1:
-                states[t].addmm_(states[t - 1], Wt)
-            if self._by_numpy:
-                np.tanh(views[t], out=views[t])
-            else:
-                phi(states[t])
+        forward_(H, x.contiguous(), p, self.model.activation)
         last = H[T + 1 - self.steps :].view(self.steps * rows, n)
         return H, torch.addmm(p["b_out"], last, p["W_out"].t()).view(self.steps, rows, -1)
-
-    def _slopes(self, D: torch.Tensor, H: torch.Tensor):
-        """Return the function of t that multiplies D_t by phi'(a_t); H[t + 1] is h_t."""
-        if self._by_numpy:  # 1 - h^2 for all times at once, then numpy's product: less than half the time of torch's
-            view, S = [*D.numpy()], self._S[: D.numel()].view(D.shape).numpy()
-            np.multiply(H[1:].numpy(), H[1:].numpy(), out=S)
-            np.subtract(1, S, out=S)
-            rows = [*S]
-            return lambda t: np.multiply(view[t], rows[t], out=view[t])
-        gradients, states, slope = D.unbind(), H.unbind(), SLOPE[self.model.activation]
-        return lambda t: slope(gradients[t], states[t + 1])
-
-    def _check(self, x: object) -> None:
-        W_in = self.parameters["W_in"]
-        limits = f"(at least {self.steps} and at most {self.length}, 1 to {self.batch}, {W_in.shape[1]})"
-        if not isinstance(x, torch.Tensor) or x.ndim != 3:
-            raise bad("x", getattr(x, "shape", type(x).__name__), f"a tensor of shape {limits}")
-        T, rows, n_in = x.shape
-        if not (self.steps <= T <= self.length and 1 <= rows <= self.batch and n_in == W_in.shape[1]):
-            raise bad("x", tuple(x.shape), f"a tensor of shape {limits}")
-        if x.dtype != W_in.dtype or x.device != W_in.device:
-            raise bad("x", f"{x.dtype} on {x.device}", f"{W_in.dtype} on {W_in.device}, as the network is")
 
 
 def _softmax(out: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:
     if not isinstance(y, torch.Tensor) or y.dtype != torch.int64 or y.shape != out.shape[:2]:
         got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
         raise bad("y", got, f"int64 classes of shape {tuple(out.shape[:2])}")
+    if y.device.type == "cpu" and (int(y.min()) < 0 or int(y.max()) >= out.shape[2]):
+        raise bad("y", f"{int(y.min())} to {int(y.max())}", f"in 0 to {out.shape[2] - 1}")
     log_p = torch.log_softmax(out, 2)
     loss = -log_p.gather(2, y.unsqueeze(2)).mean().item()
     g = log_p.exp_()
