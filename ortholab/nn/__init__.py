@@ -8,6 +8,7 @@ from ortholab.nn.mlp import MLP, pick_device
 from ortholab.nn.recurrent_step import RecurrentStep
 from ortholab.nn.resnet import ResNet
 from ortholab.nn.rnn import RNN
+from ortholab.nn.rnn_ensemble import RNNEnsemble
 from ortholab.nn.soft import SoftOrthogonality
 from ortholab.nn.spectral_margin import FreeWeights, SpectralMargin
 from ortholab.nn.stiefel_weights import StiefelWeights
@@ -16,6 +17,7 @@ __all__ = [
     "MLP",
     "RNN",
     "FreeWeights",
+    "RNNEnsemble",
     "RecurrentStep",
     "ResNet",
     "SoftOrthogonality",

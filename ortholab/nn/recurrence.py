@@ -9,6 +9,7 @@ one network, W of shape (n, n), or M of one shape together, W of shape (M, n, n)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 
@@ -32,7 +33,7 @@ def forward_(H: torch.Tensor, x: torch.Tensor, p: Weights, activation: str) -> N
     """
     W, T, states = p["W"], H.shape[-3] - 1, H.unbind(-3)
     phi = recurrent_phi(activation, W, p["b"])
-    _, add_, affine = _products(W)
+    _, add_, affine = products(W)
     # The factor (a power of two) is what phi wants its argument multiplied by.
     Wt, W_in_t = _laid_out(phi.factor * W).mT, (phi.factor * p["W_in"]).mT.contiguous()
     bias = phi.factor * phi.outer_bias.unsqueeze(-2)
@@ -40,8 +41,8 @@ def forward_(H: torch.Tensor, x: torch.Tensor, p: Weights, activation: str) -> N
     step = chunk_length(H)
     for start in range(0, T, step):
         stop = min(start + step, T)
-        drive = _rows(H[..., 1 + start : 1 + stop, :, :])
-        affine(bias, _rows(x[..., start:stop, :, :]), W_in_t, out=drive)
+        drive = rows_of(H[..., 1 + start : 1 + stop, :, :])
+        affine(bias, rows_of(x[..., start:stop, :, :]), W_in_t, out=drive)
         apply_ = phi.choose(drive, states[start])
         for t in range(start, stop):
             if t:
@@ -70,7 +71,7 @@ def backward_(
     ``out``; the loss looks at no earlier state. ``buffer`` holds 2 chunks or more of D's entries.
     """
     W, T, rows, states = p["W"], H.shape[-3] - 1, H.shape[-2], H.unbind(-3)
-    product, add_, _ = _products(W)
+    product, add_, _ = products(W)
     phi, Wb = recurrent_phi(activation, W, p["b"]), _laid_out(W.mT).mT
     step, first = chunk_length(H), T - steps
     shape = (2, *W.shape[:-2], step, rows, W.shape[-1])
@@ -97,7 +98,7 @@ def backward_(
         if norms is not None:
             torch.linalg.vector_norm(D.flatten(-2), dim=-1, out=norms[..., start:stop])
         if dx is not None:
-            dx[..., start:stop, :, :] = torch.matmul(_rows(D), p["W_in"]).unflatten(-2, (-1, rows))
+            dx[..., start:stop, :, :] = torch.matmul(rows_of(D), p["W_in"]).unflatten(-2, (-1, rows))
     sums.finish()
 
 
@@ -106,19 +107,19 @@ class _Sums:
 
     def __init__(self, into: Weights, p: Weights) -> None:
         self.into, self.empty = into, True
-        self.product, self.add_, _ = _products(p["W"])
+        self.product, self.add_, _ = products(p["W"])
         # Transposed, (n_in, n): with n_in rows of n entries the product is up to twice as fast.
         self.W_in_t = torch.empty_like(p["W_in"].mT, memory_format=torch.contiguous_format)
 
     def add(self, D, before, H, x, phi, start: int) -> None:
         if "b" in self.into:
-            part = phi.bias_gradient(_rows(D), _rows(H))
+            part = phi.bias_gradient(rows_of(D), rows_of(H))
             self.into["b"].copy_(part) if self.empty else self.into["b"].add_(part)
         if "W_in" in self.into:
-            self._add(self.W_in_t, _rows(x).mT, _rows(D))
+            self._add(self.W_in_t, rows_of(x).mT, rows_of(D))
         if "W" in self.into:
             skip = int(start == 0)  # h_0 = 0 adds nothing
-            self._add(self.into["W"], _rows(D[..., skip:, :, :]).mT, _rows(before[..., skip:, :, :]))
+            self._add(self.into["W"], rows_of(D[..., skip:, :, :]).mT, rows_of(before[..., skip:, :, :]))
         self.empty = False
 
     def _add(self, total: torch.Tensor, A: torch.Tensor, B: torch.Tensor) -> None:
@@ -132,14 +133,24 @@ class _Sums:
             self.into["W_in"].copy_(self.W_in_t.mT)
 
 
-def _products(W: torch.Tensor) -> tuple:
-    """A B, C += A B and c + A B for one network or for several."""
-    if W.ndim == 2:
-        return torch.mm, torch.Tensor.addmm_, torch.addmm
-    return torch.bmm, torch.Tensor.baddbmm_, torch.baddbmm
+class Products(NamedTuple):
+    """A B; C += A B; c + A B."""
+
+    product: Callable
+    add_: Callable
+    affine: Callable
 
 
-def _rows(X: torch.Tensor) -> torch.Tensor:
+ONE = Products(torch.mm, torch.Tensor.addmm_, torch.addmm)
+SEVERAL = Products(torch.bmm, torch.Tensor.baddbmm_, torch.baddbmm)
+
+
+def products(W: torch.Tensor) -> Products:
+    """Return the products for one network or for several."""
+    return ONE if W.ndim == 2 else SEVERAL
+
+
+def rows_of(X: torch.Tensor) -> torch.Tensor:
     """(..., times, rows, k) as (..., times * rows, k), no copy."""
     return X.flatten(-3, -2)
 

@@ -48,8 +48,8 @@ class FastTanh(Plain):
         self._minus = torch.tensor(-1.0)
 
     def choose(self, drive: torch.Tensor, before: torch.Tensor):
-        signal = _mean_square(drive) / 4 + _mean_square(before)
-        return self._exact if 0 < signal < SMALL**2 else self._fast
+        signals = (_mean_square(drive) / 4 + _mean_square(before)).reshape(-1).tolist()
+        return self._exact if any(0 < s < SMALL**2 for s in signals) else self._fast
 
     def _fast(self, a2: torch.Tensor) -> None:
         torch.add(self._minus, a2.sigmoid_(), alpha=2, out=a2)
@@ -94,5 +94,5 @@ def _numpy_tanh_(a: torch.Tensor) -> None:
     np.tanh(view, out=view)
 
 
-def _mean_square(a: torch.Tensor) -> float:
-    return torch.linalg.vector_norm(a).item() ** 2 / a.numel()
+def _mean_square(a: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.vector_norm(a, dim=(-2, -1)) ** 2 / (a.shape[-2] * a.shape[-1])

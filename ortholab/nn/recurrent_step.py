@@ -1,8 +1,8 @@
 """A training step of a recurrent network at the speed of its matrix products.
 
-The step is exact back-propagation through time. What it saves over autograd: all inputs go through W_in in one product,
-the states and their gradients live in two buffers that every step reuses, and the gradient of the recurrent weights,
-a sum over time, is one product over (time * batch) rows.
+The step is exact back-propagation through time. What it saves over autograd: the inputs of many times go through W_in
+in one product, the gradient of the weights, a sum over time, takes up many times in one product, and the states and
+their gradients live in buffers that every step reuses (:mod:`~ortholab.nn.recurrence`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from typing import Protocol
 import torch
 
 from ortholab.errors import ArgumentError, bad, check_choice, check_int, check_number
-from ortholab.nn.recurrence import CHUNK_BYTES, backward_, forward_
+from ortholab.nn.recurrent_pass import LOSSES, TrainingPass
 from ortholab.nn.rnn import RNN, check_sequences
 from ortholab.nn.step_rules import rule
-
-LOSSES = ("softmax", "squared")
 
 
 class Recurrent(Protocol):
@@ -63,6 +61,7 @@ class RecurrentStep:
         loss: str = "softmax",
         clip: float = math.inf,
         recurrent: Recurrent | None = None,
+        _shared: TrainingPass | None = None,
         **settings: float,
     ) -> None:
         if not isinstance(model, RNN):
@@ -79,10 +78,9 @@ class RecurrentStep:
         self.free = [name for name in self.parameters if recurrent is None or name != "W"]
         self.rule = rule(optimiser, [self.parameters[name] for name in self.free], rate, **settings)
         self.gradient_norm = math.nan
-        W = self.parameters["W"]
-        self._H = W.new_empty((self.length + 1) * self.batch * len(W))
-        self._D = W.new_empty(max(2 * CHUNK_BYTES // W.element_size(), 2 * self.batch * len(W)))
-        self._norms = W.new_empty(self.length)
+        self._pass = TrainingPass(
+            self.parameters, self.gradients, model.activation, self.batch, self.length, steps, loss, shared=_shared
+        )
 
     @torch.no_grad()
     def step(self, x: torch.Tensor, y: torch.Tensor) -> float:
@@ -90,7 +88,9 @@ class RecurrentStep:
 
         When the loss or the gradient is not finite nothing is updated and the loss is inf: the caller records it.
         """
-        loss = self.backward(x, y)
+        return self._update(self.backward(x, y))
+
+    def _update(self, loss: float) -> float:
         if not math.isfinite(loss) or not math.isfinite(self.gradient_norm):
             return math.inf
         if self.gradient_norm > self.clip:
@@ -109,31 +109,20 @@ class RecurrentStep:
 
         ``y`` holds classes (steps, rows), int64, or for the squared loss values (steps, rows, n_out).
         """
-        H, out = self._forward(x)
-        x = x.contiguous()
-        g, loss = _softmax(out, y) if self.loss == "softmax" else _squared(out, y)
-        p, into, n = self.parameters, self.gradients, H.shape[-1]
-        flat = g.view(-1, g.shape[-1])
-        torch.mm(flat.t(), H[len(H) - self.steps :].view(-1, n), out=into["W_out"])
-        torch.sum(flat, 0, out=into["b_out"])
-
-        def source(i: int, j: int, D: torch.Tensor) -> None:
-            torch.mm(g[i:j].view(-1, g.shape[-1]), p["W_out"], out=D.view(-1, n))
-
-        self.norms = self._norms[: len(x)]
-        own = {name: into[name] for name in ("W", "W_in", "b")}
-        backward_(own, H, x, p, self.model.activation, source, self.steps, buffer=self._D, norms=self.norms)
-        self.gradient_norm = math.hypot(*(torch.linalg.vector_norm(g).item() for g in into.values()))
+        loss = self._pass.backward(self._checked(x), y).item()
+        self.gradient_norm = math.hypot(*(torch.linalg.vector_norm(g).item() for g in self.gradients.values()))
         return loss
 
     def gradient_through_time(self, times: list[int]) -> list[float]:
         """Return |dLoss/da_t|_F of the last batch at ``times`` (counted from 0)."""
-        return self.norms[times].tolist()
+        return self._pass.norms[times].tolist()
 
     @torch.no_grad()
     def predict(self, x: torch.Tensor) -> torch.Tensor:
         """Return the outputs (steps, rows, n_out) for inputs (T, rows, n_in), a batch at a time."""
-        parts = [self._forward(x[:, at : at + self.batch])[1] for at in range(0, x.shape[1], self.batch)]
+        parts = [
+            self._pass.forward(self._checked(x[:, at : at + self.batch]))[1] for at in range(0, x.shape[1], self.batch)
+        ]
         return torch.cat(parts, 1)
 
     def state_dict(self) -> dict:
@@ -152,33 +141,6 @@ class RecurrentStep:
         if self.recurrent is not None:
             self.recurrent.load_state_dict(state["recurrent"])
 
-    def _forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the states h_0 ... h_T, (T + 1, rows, n), and the outputs of the last times."""
-        p = self.parameters
-        check_sequences(x, p["W_in"], self.steps, self.length, self.batch)
-        T, rows, n = x.shape[0], x.shape[1], len(p["W"])
-        H = self._H[: (T + 1) * rows * n].view(T + 1, rows, n)
-        forward_(H, x.contiguous(), p, self.model.activation)
-        last = H[T + 1 - self.steps :].view(self.steps * rows, n)
-        return H, torch.addmm(p["b_out"], last, p["W_out"].t()).view(self.steps, rows, -1)
-
-
-def _softmax(out: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:
-    if not isinstance(y, torch.Tensor) or y.dtype != torch.int64 or y.shape != out.shape[:2]:
-        got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
-        raise bad("y", got, f"int64 classes of shape {tuple(out.shape[:2])}")
-    if y.device.type == "cpu" and (int(y.min()) < 0 or int(y.max()) >= out.shape[2]):
-        raise bad("y", f"{int(y.min())} to {int(y.max())}", f"in 0 to {out.shape[2] - 1}")
-    log_p = torch.log_softmax(out, 2)
-    loss = -log_p.gather(2, y.unsqueeze(2)).mean().item()
-    g = log_p.exp_()
-    g.scatter_add_(2, y.unsqueeze(2), g.new_full((1, 1, 1), -1.0).expand(*y.shape, 1))
-    return g.div_(y.numel()), loss
-
-
-def _squared(out: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:
-    if not isinstance(y, torch.Tensor) or y.dtype != out.dtype or y.shape != out.shape:
-        got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
-        raise bad("y", got, f"{out.dtype} of shape {tuple(out.shape)}")
-    g = out - y
-    return g / g.numel(), g.square().mean().item() / 2
+    def _checked(self, x: object) -> torch.Tensor:
+        check_sequences(x, self.parameters["W_in"], self.steps, self.length, self.batch)
+        return x.contiguous()
