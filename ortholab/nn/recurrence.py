@@ -15,7 +15,7 @@ import torch
 
 from ortholab.nn.recurrent_phi import recurrent_phi
 
-CHUNK_BYTES = 2**19
+CHUNK_BYTES = 2**20
 TRANSPOSED = 256  # from this width on, products with a transposed W are the faster ones (measured, float32, one thread)
 Weights = Mapping[str, torch.Tensor]  # "W" (n, n), "W_in" (n, n_in), "b" (n,); M networks: a first axis
 
@@ -24,6 +24,11 @@ def chunk_length(H: torch.Tensor) -> int:
     """How many times of H (..., T + 1, rows, n) are worked on together."""
     a_time = H[..., 0, :, :].numel() * H.element_size()
     return max(1, min(H.shape[-3] - 1, CHUNK_BYTES // max(a_time, 1)))
+
+
+def buffer_size(H: torch.Tensor) -> int:
+    """How many entries the gradients of two chunks have."""
+    return 2 * chunk_length(H) * H[..., 0, :, :].numel()
 
 
 def forward_(H: torch.Tensor, x: torch.Tensor, p: Weights, activation: str) -> None:
@@ -68,14 +73,14 @@ def backward_(
         D_t = dLoss/da_t = (D_{t+1} W + dLoss/dh_t) * phi'(a_t)
 
     ``source(i, j, out)`` writes dLoss/dh of the times i to j - 1 among the last ``steps``, (..., j - i, rows, n), into
-    ``out``; the loss looks at no earlier state. ``buffer`` holds 2 chunks or more of D's entries.
+    ``out``; the loss looks at no earlier state. ``buffer`` has :func:`buffer_size` entries or more.
     """
     W, T, rows, states = p["W"], H.shape[-3] - 1, H.shape[-2], H.unbind(-3)
     product, add_, _ = products(W)
     phi, Wb = recurrent_phi(activation, W, p["b"]), _laid_out(W.mT).mT
     step, first = chunk_length(H), T - steps
-    shape = (2, *W.shape[:-2], step, rows, W.shape[-1])
-    buffer = H.new_empty(shape) if buffer is None else buffer[: torch.Size(shape).numel()].view(shape)
+    size = buffer_size(H)
+    buffer = (H.new_empty(size) if buffer is None else buffer[:size]).view(2, *W.shape[:-2], step, rows, W.shape[-1])
     sums = _Sums(into, p)
     later = None
     for number, start in enumerate(reversed(range(0, T, step))):
