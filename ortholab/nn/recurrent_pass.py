@@ -20,11 +20,13 @@ class TrainingPass:
     Buffers for ``length`` times and ``batch`` sequences are made once, or shared with another pass.
     """
 
-    def __init__(self, parameters, gradients, activation, batch, length, steps, loss, shared=None) -> None:
+    def __init__(
+        self, parameters, gradients, activation, batch, length, steps, loss, through_time=True, shared=None
+    ) -> None:
         self.parameters, self.gradients, self.activation = parameters, gradients, activation
         self.batch, self.length, self.steps, self.loss = batch, length, steps, loss
         self._buffers: dict[str, torch.Tensor] = {} if shared is None else shared._buffers
-        self.norms: torch.Tensor | None = None
+        self.through_time, self.norms = through_time, None
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the states h_0 ... h_T, (..., T + 1, rows, n), and the outputs of the last times."""
@@ -50,7 +52,7 @@ class TrainingPass:
             product(rows_of(g[..., i:j, :, :]), p["W_out"], out=rows_of(D))
 
         buffer = self._buffer("D", buffer_size(H))
-        self.norms = H.new_empty(*H.shape[:-3], H.shape[-3] - 1)
+        self.norms = H.new_empty(*H.shape[:-3], H.shape[-3] - 1) if self.through_time else None
         own = {name: into[name] for name in RECURRENT}
         backward_(own, H, x, p, self.activation, source, self.steps, buffer=buffer, norms=self.norms)
         return loss

@@ -38,7 +38,8 @@ class RecurrentStep:
     sequences as rows: H_t and D_t are (batch, n), each sum one product. The loss is the mean softmax cross-entropy or
     half the mean squared error over the last ``steps`` times and the batch. ``clip`` bounds the norm of all gradients
     together. ``optimiser`` is a rule of :mod:`~ortholab.nn.step_rules`; ``recurrent`` takes W out of its hands.
-    ``length`` and ``batch`` are the largest that will come. Raises ArgumentError.
+    ``length`` and ``batch`` are the largest that will come. ``through_time=False`` saves the norms for
+    :meth:`gradient_through_time`, about 2% of a small step. Raises ArgumentError.
 
     >>> model = RNN(1, 16, 2, generator=0)
     >>> trainer = RecurrentStep(model, batch=32, length=10, optimiser="rmsprop", rate=0.01)
@@ -61,6 +62,7 @@ class RecurrentStep:
         loss: str = "softmax",
         clip: float = math.inf,
         recurrent: Recurrent | None = None,
+        through_time: bool = True,
         _shared: TrainingPass | None = None,
         **settings: float,
     ) -> None:
@@ -79,8 +81,9 @@ class RecurrentStep:
         self.rule = rule(optimiser, [self.parameters[name] for name in self.free], rate, **settings)
         self.gradient_norm = math.nan
         self._pass = TrainingPass(
-            self.parameters, self.gradients, model.activation, self.batch, self.length, steps, loss, shared=_shared
-        )
+            self.parameters, self.gradients, model.activation, self.batch, self.length, steps, loss,
+            through_time=through_time, shared=_shared,
+        )  # fmt: skip
 
     @torch.no_grad()
     def step(self, x: torch.Tensor, y: torch.Tensor) -> float:
@@ -114,7 +117,9 @@ class RecurrentStep:
         return loss
 
     def gradient_through_time(self, times: list[int]) -> list[float]:
-        """Return |dLoss/da_t|_F of the last batch at ``times`` (counted from 0)."""
+        """Return |dLoss/da_t|_F of the last batch at ``times`` (counted from 0); not with ``through_time=False``."""
+        if self._pass.norms is None:
+            raise ArgumentError("gradient_through_time needs a step before it, and through_time=True")
         return self._pass.norms[times].tolist()
 
     @torch.no_grad()

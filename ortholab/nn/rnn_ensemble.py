@@ -76,6 +76,7 @@ class RNNEnsemble:
             for k, trainer in enumerate(self.trainers):
                 trainer.gradients.update({name: g[k] for name, g in gradients.items()})
             self._pass = TrainingPass(stacked, gradients, one.model.activation, one.batch, one.length, steps, loss)
+            self._pass.through_time = one._pass.through_time
 
     @torch.no_grad()
     def step(self, x: torch.Tensor, y: torch.Tensor) -> list[float]:
@@ -92,6 +93,9 @@ class RNNEnsemble:
         norms = torch.linalg.vector_norm(torch.stack(squares), dim=0).tolist()
         for trainer, norm in zip(self.trainers, norms, strict=True):
             trainer.gradient_norm = norm
+        if self._pass.through_time:
+            for trainer, through_time in zip(self.trainers, self._pass.norms, strict=True):
+                trainer._pass.norms = through_time
         return [t._update(loss) for t, loss in zip(self.trainers, losses, strict=True)]
 
     @torch.no_grad()

@@ -86,6 +86,8 @@ def test_an_ensemble_is_its_networks_one_at_a_time(batched, activation, loss, st
         for name, p in model.named_parameters():
             assert torch.allclose(getattr(together.models[k], name), p, rtol=1e-8, atol=1e-9), (k, name)
         assert torch.allclose(outputs[k], alone.predict(mine[0]), rtol=1e-8, atol=1e-9)
+        norms = (t.gradient_through_time([0, 4, 8]) for t in (together.trainers[k], alone))
+        assert next(norms) == pytest.approx(next(norms), rel=1e-8)
         assert together.gradient_norms()[k] == pytest.approx(alone.gradient_norm, rel=1e-8)
 
 
