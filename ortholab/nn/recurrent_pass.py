@@ -28,6 +28,11 @@ class TrainingPass:
         self._buffers: dict[str, torch.Tensor] = {} if shared is None else shared._buffers
         self.through_time, self.norms = through_time, None
 
+    def twin(self, parameters, gradients) -> TrainingPass:
+        """Return a pass over other tensors, its buffers shared with this one."""
+        same = (self.activation, self.batch, self.length, self.steps, self.loss, self.through_time)
+        return TrainingPass(parameters, gradients, *same, shared=self)
+
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the states h_0 ... h_T, (..., T + 1, rows, n), and the outputs of the last times."""
         p, (T, rows) = self.parameters, x.shape[-3:-1]

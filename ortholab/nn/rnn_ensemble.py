@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from ortholab.errors import ArgumentError, bad
+from ortholab.errors import ArgumentError, bad, check_int
 from ortholab.nn.recurrent_pass import TrainingPass
 from ortholab.nn.recurrent_step import Recurrent, RecurrentStep
 from ortholab.nn.rnn import RNN, check_sequences
 
-PER_MODEL = ("rate", "clip", "recurrent")
+GROUP_BYTES = 2**18
 
 
 class RNNEnsemble:
@@ -23,10 +23,10 @@ class RNNEnsemble:
     ``lambda m: StiefelWeights(m.W.data, rate=1e-3)``: penalties and constraints enter there. The other arguments are
     those of :class:`RecurrentStep`.
 
-    ``batched`` says how: True, every product of all networks is one batched product; False, network by network in
-    buffers that they share; None, batched unless the device is a CPU. A GPU is idle most of the time with one small
-    network, so a gain is expected there (it has not been measured here); a CPU has nothing to win. Batched, the
-    models' tensors become parts of stacked ones. Raises ArgumentError.
+    ``batched`` says how: True, every product of all networks is one batched product; False, network by network; None,
+    all together unless the device is a CPU, and there in groups whose states of one time fill 256 KB of its cache. A
+    GPU is idle most of the time with one small network, so a gain is expected there (it has not been measured here).
+    Networks of a group become parts of stacked tensors. Raises ArgumentError.
 
     >>> models = [RNN(1, 8, 2, gain=g, generator=seed) for g in (1.0, 1.1) for seed in (0, 1)]
     >>> trainer = RNNEnsemble(models, batch=32, length=10, optimiser="adam", rate=0.01)
@@ -59,8 +59,8 @@ class RNNEnsemble:
         each = {name: _one_each(name, value, len(self.models)) for name, value in each.items()}
         if batched is not None and not isinstance(batched, bool):
             raise bad("batched", batched, "True, False or None")
-        self.batched = self.models[0].W.device.type != "cpu" if batched is None else batched
-        stacked = self._stack() if self.batched else None
+        self.groups = self._groups(batched, check_int("batch", batch, 1))
+        stacks = [self._stack(a, b) if b - a > 1 else None for a, b in self.groups]
         self.trainers: list[RecurrentStep] = []
         for k, model in enumerate(self.models):
             make = each["recurrent"][k]
@@ -70,13 +70,16 @@ class RNNEnsemble:
                 _shared=self.trainers[0]._pass if self.trainers else None, **settings,
             )  # fmt: skip
             self.trainers.append(trainer)
-        if stacked is not None:
-            one = self.trainers[0]
+        one = self.trainers[0]
+        self._passes: list[TrainingPass | None] = []
+        for (a, b), stacked in zip(self.groups, stacks, strict=True):
+            if stacked is None:
+                self._passes.append(None)
+                continue
             gradients = {name: torch.empty_like(p) for name, p in stacked.items()}
-            for k, trainer in enumerate(self.trainers):
+            for k, trainer in enumerate(self.trainers[a:b]):
                 trainer.gradients.update({name: g[k] for name, g in gradients.items()})
-            self._pass = TrainingPass(stacked, gradients, one.model.activation, one.batch, one.length, steps, loss)
-            self._pass.through_time = one._pass.through_time
+            self._passes.append(one._pass.twin(stacked, gradients))
 
     @torch.no_grad()
     def step(self, x: torch.Tensor, y: torch.Tensor) -> list[float]:
@@ -85,28 +88,34 @@ class RNNEnsemble:
         x is (T, rows, n_in), for all, or (M, T, rows, n_in), and y, as :meth:`RecurrentStep.step` takes it, likewise. A
         network whose loss or gradient is not finite is left as it is and its loss is inf; the others go on.
         """
-        if not self.batched:
-            xs, ys = self._for_each("x", x, 3), self._for_each("y", y, self._y_dims)
-            return [t.step(a, b) for t, a, b in zip(self.trainers, xs, ys, strict=True)]
-        losses = self._pass.backward(self._stacked("x", x, 3), self._stacked("y", y, self._y_dims)).tolist()
-        squares = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in self._pass.gradients.values()]
+        losses = []
+        for (a, b), together in zip(self.groups, self._passes, strict=True):
+            mine = self._part("x", x, 3, a, b), self._part("y", y, self._y_dims, a, b)
+            losses += [self.trainers[a].step(*mine)] if together is None else self._step(a, b, together, *mine)
+        return losses
+
+    def _step(self, a: int, b: int, together: TrainingPass, x: torch.Tensor, y: torch.Tensor) -> list[float]:
+        """Update the networks a to b - 1, which are batched."""
+        losses, trainers = together.backward(x, y).tolist(), self.trainers[a:b]
+        squares = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in together.gradients.values()]
         norms = torch.linalg.vector_norm(torch.stack(squares), dim=0).tolist()
-        for trainer, norm in zip(self.trainers, norms, strict=True):
-            trainer.gradient_norm = norm
-        if self._pass.through_time:
-            for trainer, through_time in zip(self.trainers, self._pass.norms, strict=True):
-                trainer._pass.norms = through_time
-        return [t._update(loss) for t, loss in zip(self.trainers, losses, strict=True)]
+        for k, trainer in enumerate(trainers):
+            trainer.gradient_norm = norms[k]
+            trainer._pass.norms = None if together.norms is None else together.norms[k]
+        return [t._update(loss) for t, loss in zip(trainers, losses, strict=True)]
 
     @torch.no_grad()
     def predict(self, x: torch.Tensor) -> torch.Tensor:
         """Return the outputs (M, steps, rows, n_out) for inputs as :meth:`step` takes them, a batch at a time."""
-        if not self.batched:
-            return torch.stack([t.predict(a) for t, a in zip(self.trainers, self._for_each("x", x, 3), strict=True)])
-        size, parts = self._pass.batch, []
-        for at in range(0, x.shape[-2], size):
-            parts.append(self._pass.forward(self._stacked("x", x[..., at : at + size, :], 3))[1])
-        return torch.cat(parts, -2)
+        outputs = []
+        for (a, b), together in zip(self.groups, self._passes, strict=True):
+            if together is None:
+                outputs.append(self.trainers[a].predict(self._part("x", x, 3, a, b))[None])
+                continue
+            starts, size = range(0, x.shape[-2], together.batch), together.batch
+            parts = [together.forward(self._part("x", x[..., at : at + size, :], 3, a, b))[1] for at in starts]
+            outputs.append(torch.cat(parts, -2))
+        return torch.cat(outputs)
 
     def gradient_norms(self) -> list[float]:
         """Return the norm of all gradients of each network in the last step, before clipping."""
@@ -123,11 +132,22 @@ class RNNEnsemble:
         for trainer, part in zip(self.trainers, state["trainers"], strict=True):
             trainer.load_state_dict(part)
 
-    def _stack(self) -> dict[str, torch.Tensor]:
-        """Move the models' tensors into stacked ones, of which they are parts from now on."""
-        names = [name for name, _ in self.models[0].named_parameters()]
-        stacked = {name: torch.stack([getattr(m, name).data for m in self.models]) for name in names}
-        for k, model in enumerate(self.models):
+    def _groups(self, batched: bool | None, batch: int) -> list[tuple[int, int]]:
+        """The networks that go together, as ranges."""
+        W = self.models[0].W
+        count = size = len(self.models)
+        if batched is False:
+            size = 1
+        elif batched is None and W.device.type == "cpu":
+            size = max(1, GROUP_BYTES // (batch * len(W) * W.element_size()))
+        return [(a, min(a + size, count)) for a in range(0, count, size)]
+
+    def _stack(self, a: int, b: int) -> dict[str, torch.Tensor]:
+        """Move the tensors of the models a to b - 1 into stacked ones, of which they are parts from now on."""
+        models = self.models[a:b]
+        names = [name for name, _ in models[0].named_parameters()]
+        stacked = {name: torch.stack([getattr(m, name).data for m in models]) for name in names}
+        for k, model in enumerate(models):
             for name, values in stacked.items():
                 getattr(model, name).data = values[k]
         return stacked
@@ -136,25 +156,20 @@ class RNNEnsemble:
     def _y_dims(self) -> int:
         return 2 if self.trainers[0].loss == "softmax" else 3
 
-    def _for_each(self, name: str, value: torch.Tensor, dims: int) -> Sequence[torch.Tensor]:
-        """One tensor of ``dims`` axes for each network."""
-        if isinstance(value, torch.Tensor) and value.ndim == dims + 1:
-            if len(value) != len(self.models):
-                raise bad(name, tuple(value.shape), f"for {len(self.models)} networks, on the first axis")
-            return value.unbind()
-        return [value] * len(self.models)
-
-    def _stacked(self, name: str, value: torch.Tensor, dims: int) -> torch.Tensor:
-        parts = self._for_each(name, value, dims)
-        if name == "x":
-            one = self._pass
-            for part in parts if value.ndim == dims + 1 else parts[:1]:
-                check_sequences(part, self.models[0].W_in, one.steps, one.length, one.batch)
-        elif not isinstance(value, torch.Tensor):
+    def _part(self, name: str, value: object, dims: int, a: int, b: int) -> torch.Tensor:
+        """What the networks a to b - 1 get, (b - a, ...), or for one alone without the first axis; checked."""
+        if not isinstance(value, torch.Tensor):
             raise bad(name, type(value).__name__, "a tensor")
-        if value.ndim == dims + 1:
-            return value.contiguous()
-        return value.contiguous().expand(len(self.models), *value.shape)
+        for_each = value.ndim == dims + 1
+        if for_each and len(value) != len(self.models):
+            raise bad(name, tuple(value.shape), f"for {len(self.models)} networks, on the first axis")
+        if b - a == 1:
+            return value[a] if for_each else value
+        if name == "x":
+            one = self.trainers[0]
+            for part in value[a:b] if for_each else [value]:
+                check_sequences(part, one.model.W_in, one.steps, one.length, one.batch)
+        return value[a:b].contiguous() if for_each else value.contiguous().expand(b - a, *value.shape)
 
 
 def _check_models(models: object) -> list[RNN]:

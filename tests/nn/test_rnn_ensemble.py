@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ortholab.errors import ArgumentError
+from ortholab.nn import rnn_ensemble
 from ortholab.nn.recurrent_step import RecurrentStep
 from ortholab.nn.rnn import RNN
 from ortholab.nn.rnn_ensemble import RNNEnsemble
@@ -56,7 +57,7 @@ def data(loss="softmax", steps=1, models=None, dtype=torch.float64, length=9, ro
     return x, torch.randn(*lead, steps, rows, 3, generator=generator, dtype=torch.float64).to(dtype)
 
 
-@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("batched", [False, True, None])
 @pytest.mark.parametrize(
     ("activation", "loss", "steps", "own_data"),
     [
@@ -66,7 +67,8 @@ def data(loss="softmax", steps=1, models=None, dtype=torch.float64, length=9, ro
         ("modrelu", "squared", 1, False),
     ],
 )
-def test_an_ensemble_is_its_networks_one_at_a_time(batched, activation, loss, steps, own_data):
+def test_an_ensemble_is_its_networks_one_at_a_time(monkeypatch, batched, activation, loss, steps, own_data):
+    monkeypatch.setattr(rnn_ensemble, "GROUP_BYTES", 3 * 8 * 6 * 8)  # None: three together, the fourth alone
     x, y = data(loss, steps, 4 if own_data else None)
     together = RNNEnsemble(
         networks(activation), 8, 12, "adam", rate=RATES, steps=steps, loss=loss, clip=[math.inf, 0.3, 1.0, 0.2],
@@ -100,8 +102,10 @@ def test_in_float32_too():
     assert runs[0] == pytest.approx(runs[1], rel=1e-4)
 
 
-def test_on_a_cpu_the_networks_take_turns():
-    assert not RNNEnsemble(networks(), 5, 9, rate=0.1).batched
+def test_on_a_cpu_groups_fit_the_cache(monkeypatch):
+    monkeypatch.setattr(rnn_ensemble, "GROUP_BYTES", 3 * 5 * 6 * 8)
+    groups = {b: RNNEnsemble(networks(), 5, 9, rate=0.1, batched=b).groups for b in (None, True, False)}
+    assert groups == {None: [(0, 3), (3, 4)], True: [(0, 4)], False: [(0, 1), (1, 2), (2, 3), (3, 4)]}
 
 
 @pytest.mark.parametrize("batched", [False, True])
