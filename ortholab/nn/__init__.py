@@ -10,6 +10,7 @@ from ortholab.nn.recurrent_jacobian import recurrent_jacobian, recurrent_log_sin
 from ortholab.nn.recurrent_step import RecurrentStep
 from ortholab.nn.resnet import ResNet
 from ortholab.nn.rnn import RNN
+from ortholab.nn.rnn_ensemble import RNNEnsemble
 from ortholab.nn.soft import SoftOrthogonality
 from ortholab.nn.spectral_margin import FreeWeights, SpectralMargin
 from ortholab.nn.stiefel_weights import StiefelWeights
@@ -19,6 +20,7 @@ __all__ = [
     "RNN",
     "FreeWeights",
     "PenalisedWeights",
+    "RNNEnsemble",
     "RecurrentStep",
     "ResNet",
     "SoftOrthogonality",

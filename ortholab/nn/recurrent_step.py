@@ -1,8 +1,8 @@
 """A training step of a recurrent network at the speed of its matrix products.
 
-The step is exact back-propagation through time. What it saves over autograd: all inputs go through W_in in one product,
-the states and their gradients live in two buffers that every step reuses, and the gradient of the recurrent weights,
-a sum over time, is one product over (time * batch) rows.
+The step is exact back-propagation through time. What it saves over autograd: the inputs of many times go through W_in
+in one product, the gradient of the weights, a sum over time, takes up many times in one product, and the states and
+their gradients live in buffers that every step reuses (:mod:`~ortholab.nn.recurrence`).
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-import numpy as np
 import torch
 
 from ortholab.errors import ArgumentError, bad, check_choice, check_int, check_number
-from ortholab.nn.in_place import PHI, SLOPE
-from ortholab.nn.rnn import RNN
+from ortholab.nn.recurrent_pass import LOSSES, TrainingPass
+from ortholab.nn.rnn import RNN, check_sequences
 from ortholab.nn.step_rules import rule
-
-LOSSES = ("softmax", "squared")
 
 
 class Recurrent(Protocol):
@@ -41,7 +38,8 @@ class RecurrentStep:
     sequences as rows: H_t and D_t are (batch, n), each sum one product. The loss is the mean softmax cross-entropy or
     half the mean squared error over the last ``steps`` times and the batch. ``clip`` bounds the norm of all gradients
     together. ``optimiser`` is a rule of :mod:`~ortholab.nn.step_rules`; ``recurrent`` takes W out of its hands.
-    ``length`` and ``batch`` are the largest that will come. Raises ArgumentError.
+    ``length`` and ``batch`` are the largest that will come. ``through_time=False`` saves the norms for
+    :meth:`gradient_through_time`, about 2% of a small step. Raises ArgumentError.
 
     >>> model = RNN(1, 16, 2, generator=0)
     >>> trainer = RecurrentStep(model, batch=32, length=10, optimiser="rmsprop", rate=0.01)
@@ -64,6 +62,8 @@ class RecurrentStep:
         loss: str = "softmax",
         clip: float = math.inf,
         recurrent: Recurrent | None = None,
+        through_time: bool = True,
+        _shared: TrainingPass | None = None,
         **settings: float,
     ) -> None:
         if not isinstance(model, RNN):
@@ -80,12 +80,10 @@ class RecurrentStep:
         self.free = [name for name in self.parameters if recurrent is None or name != "W"]
         self.rule = rule(optimiser, [self.parameters[name] for name in self.free], rate, **settings)
         self.gradient_norm = math.nan
-        W = self.parameters["W"]
-        self._H = W.new_empty((self.length + 1) * self.batch * len(W))
-        self._D = W.new_empty(self.length * self.batch * len(W))
-        # numpy's tanh beats torch's on CPUs.
-        self._by_numpy = model.activation == "tanh" and W.device.type == "cpu"
-        self._S = torch.empty_like(self._D) if self._by_numpy else None
+        self._pass = TrainingPass(
+            self.parameters, self.gradients, model.activation, self.batch, self.length, steps, loss,
+            through_time=through_time, shared=_shared,
+        )  # fmt: skip
 
     @torch.no_grad()
     def step(self, x: torch.Tensor, y: torch.Tensor) -> float:
@@ -93,7 +91,9 @@ class RecurrentStep:
 
         When the loss or the gradient is not finite nothing is updated and the loss is inf: the caller records it.
         """
-        loss = self.backward(x, y)
+        return self._update(self.backward(x, y))
+
+    def _update(self, loss: float) -> float:
         if not math.isfinite(loss) or not math.isfinite(self.gradient_norm):
             return math.inf
         if self.gradient_norm > self.clip:
@@ -112,39 +112,22 @@ class RecurrentStep:
 
         ``y`` holds classes (steps, rows), int64, or for the squared loss values (steps, rows, n_out).
         """
-        H, out = self._forward(x)
-        g, loss = _softmax(out, y) if self.loss == "softmax" else _squared(out, y)
-        p, into = self.parameters, self.gradients
-        T, rows, n = x.shape[0], x.shape[1], len(p["W"])
-        D, k = self._D[: T * rows * n].view(T, rows, n), self.steps
-        flat = g.view(k * rows, -1)
-        torch.mm(flat.t(), H[T + 1 - k :].view(k * rows, n), out=into["W_out"])
-        torch.sum(flat, 0, out=into["b_out"])
-        torch.mm(flat, p["W_out"], out=D[T - k :].view(k * rows, n))
-        slope, Ds = self._slopes(D, H), D.unbind()
-        slope(T - 1)
-        for t in range(T - 2, -1, -1):
-            if t >= T - k:
-                Ds[t].addmm_(Ds[t + 1], p["W"])
-            else:
-                torch.mm(Ds[t + 1], p["W"], out=Ds[t])
-            slope(t)
-        flat = D.view(T * rows, n)
-        torch.mm(flat.t(), x.reshape(T * rows, -1), out=into["W_in"])
-        torch.sum(flat, 0, out=into["b"])
-        torch.mm(flat[rows:].t(), H[1:T].view((T - 1) * rows, n), out=into["W"])  # H_0 = 0 adds nothing
-        self.through_time = D
-        self.gradient_norm = math.hypot(*(torch.linalg.vector_norm(g).item() for g in into.values()))
+        loss = self._pass.backward(self._checked(x), y).item()
+        self.gradient_norm = math.hypot(*(torch.linalg.vector_norm(g).item() for g in self.gradients.values()))
         return loss
 
     def gradient_through_time(self, times: list[int]) -> list[float]:
-        """Return |dLoss/da_t|_F of the last batch at ``times`` (counted from 0)."""
-        return torch.linalg.vector_norm(self.through_time[times], dim=(1, 2)).tolist()
+        """Return |dLoss/da_t|_F of the last batch at ``times`` (counted from 0); not with ``through_time=False``."""
+        if self._pass.norms is None:
+            raise ArgumentError("gradient_through_time needs a step before it, and through_time=True")
+        return self._pass.norms[times].tolist()
 
     @torch.no_grad()
     def predict(self, x: torch.Tensor) -> torch.Tensor:
         """Return the outputs (steps, rows, n_out) for inputs (T, rows, n_in), a batch at a time."""
-        parts = [self._forward(x[:, at : at + self.batch])[1] for at in range(0, x.shape[1], self.batch)]
+        parts = [
+            self._pass.forward(self._checked(x[:, at : at + self.batch]))[1] for at in range(0, x.shape[1], self.batch)
+        ]
         return torch.cat(parts, 1)
 
     def state_dict(self) -> dict:
@@ -163,64 +146,6 @@ class RecurrentStep:
         if self.recurrent is not None:
             self.recurrent.load_state_dict(state["recurrent"])
 
-    def _forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the states h_0 ... h_T, (T + 1, rows, n), and the outputs of the last times."""
-        p = self.parameters
-        self._check(x)
-        T, rows, n = x.shape[0], x.shape[1], len(p["W"])
-        H = self._H[: (T + 1) * rows * n].view(T + 1, rows, n)
-        H[0] = 0
-        torch.addmm(p["b"], x.reshape(T * rows, -1), p["W_in"].t(), out=H[1:].view(T * rows, n))
-        Wt, phi = p["W"].t(), PHI[self.model.activation]
-        states = H.unbind()
-        views = [*H.numpy()] if self._by_numpy else states
-        for t in range(1, T + 1):
-            if t > 1:
-                states[t].addmm_(states[t - 1], Wt)
-            if self._by_numpy:
-                np.tanh(views[t], out=views[t])
-            else:
-                phi(states[t])
-        last = H[T + 1 - self.steps :].view(self.steps * rows, n)
-        return H, torch.addmm(p["b_out"], last, p["W_out"].t()).view(self.steps, rows, -1)
-
-    def _slopes(self, D: torch.Tensor, H: torch.Tensor):
-        """Return the function of t that multiplies D_t by phi'(a_t); H[t + 1] is h_t."""
-        if self._by_numpy:  # 1 - h^2 for all times at once, then numpy's product: less than half the time of torch's
-            view, S = [*D.numpy()], self._S[: D.numel()].view(D.shape).numpy()
-            np.multiply(H[1:].numpy(), H[1:].numpy(), out=S)
-            np.subtract(1, S, out=S)
-            rows = [*S]
-            return lambda t: np.multiply(view[t], rows[t], out=view[t])
-        gradients, states, slope = D.unbind(), H.unbind(), SLOPE[self.model.activation]
-        return lambda t: slope(gradients[t], states[t + 1])
-
-    def _check(self, x: object) -> None:
-        W_in = self.parameters["W_in"]
-        limits = f"(at least {self.steps} and at most {self.length}, 1 to {self.batch}, {W_in.shape[1]})"
-        if not isinstance(x, torch.Tensor) or x.ndim != 3:
-            raise bad("x", getattr(x, "shape", type(x).__name__), f"a tensor of shape {limits}")
-        T, rows, n_in = x.shape
-        if not (self.steps <= T <= self.length and 1 <= rows <= self.batch and n_in == W_in.shape[1]):
-            raise bad("x", tuple(x.shape), f"a tensor of shape {limits}")
-        if x.dtype != W_in.dtype or x.device != W_in.device:
-            raise bad("x", f"{x.dtype} on {x.device}", f"{W_in.dtype} on {W_in.device}, as the network is")
-
-
-def _softmax(out: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:
-    if not isinstance(y, torch.Tensor) or y.dtype != torch.int64 or y.shape != out.shape[:2]:
-        got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
-        raise bad("y", got, f"int64 classes of shape {tuple(out.shape[:2])}")
-    log_p = torch.log_softmax(out, 2)
-    loss = -log_p.gather(2, y.unsqueeze(2)).mean().item()
-    g = log_p.exp_()
-    g.scatter_add_(2, y.unsqueeze(2), g.new_full((1, 1, 1), -1.0).expand(*y.shape, 1))
-    return g.div_(y.numel()), loss
-
-
-def _squared(out: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, float]:
-    if not isinstance(y, torch.Tensor) or y.dtype != out.dtype or y.shape != out.shape:
-        got = f"{y.dtype} of shape {tuple(y.shape)}" if isinstance(y, torch.Tensor) else type(y).__name__
-        raise bad("y", got, f"{out.dtype} of shape {tuple(out.shape)}")
-    g = out - y
-    return g / g.numel(), g.square().mean().item() / 2
+    def _checked(self, x: object) -> torch.Tensor:
+        check_sequences(x, self.parameters["W_in"], self.steps, self.length, self.batch)
+        return x.contiguous()

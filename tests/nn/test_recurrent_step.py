@@ -97,6 +97,28 @@ def test_the_gradient_through_time_is_that_of_the_preactivations():
     assert trainer.gradient_through_time([0, 4, 8]) == pytest.approx(expected, rel=1e-12)
 
 
+def test_without_the_norms_through_time_the_step_is_the_same():
+    (x, y), losses = batch(), []
+    for through_time in (True, False):
+        trainer = RecurrentStep(make(), 5, 12, "adam", rate=0.01, through_time=through_time)
+        losses.append([trainer.step(x, y) for _ in range(3)])
+    assert losses[0] == losses[1]
+    with pytest.raises(ArgumentError, match="through_time=True"):
+        trainer.gradient_through_time([0])
+
+
+def test_sequences_may_lie_in_memory_in_any_way():
+    x, y = batch()
+    odd = torch.stack([x, -x], -1)[..., 0]
+    assert not odd.is_contiguous()
+    norms = []
+    for inputs in (x, odd):
+        trainer = RecurrentStep(make(), 5, 12, rate=0.01)
+        trainer.backward(inputs, y)
+        norms.append(trainer.gradient_norm)
+    assert norms[0] == norms[1]
+
+
 def test_orthogonal_weights_and_tanh_never_let_the_gradient_grow_on_its_way_back():
     """|D_{t}| <= |D_{t+1}| for every t, as |W| = 1 and |tanh'| <= 1; with W = 1.5 Q it does grow somewhere."""
     model, (x, y) = make("tanh", n=20), batch(length=40, rows=6)
@@ -202,6 +224,10 @@ def test_starts_share_their_other_weights():
         (lambda t, x, y: RecurrentStep(t.model, 4, 4, rate=0.1, steps=5), "steps must be at most length"),
         (lambda t, x, y: RecurrentStep(t.model, 4, 4, rate=0.1, clip=0), "clip must be"),
         (lambda t, x, y: RecurrentStep(t.model, 4, 4, rate=0.1, loss="hinge"), "loss must be one of"),
+        (lambda t, x, y: t.gradient_through_time([0]), "gradient_through_time needs a step before it"),
+        (lambda t, x, y: t.step(x, y + 4), "y must be in 0 to 3"),
+        (lambda t, x, y: t.step(x * math.nan, y), "x must be finite"),
+        (lambda t, x, y: t.step(x[:0], y), "x must be a tensor of shape"),
         (lambda t, x, y: t.step(x[:, :, :2], y), "x must be a tensor of shape"),
         (lambda t, x, y: t.step(x.float(), y), "x must be torch.float64"),
         (lambda t, x, y: t.step(x, y[0]), "y must be int64 classes"),

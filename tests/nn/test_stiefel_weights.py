@@ -36,13 +36,12 @@ def test_a_step_of_sgd_is_the_cayley_step_written_with_an_inverse(gain):
     assert torch.allclose(W, expected, atol=1e-13)
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
-@pytest.mark.parametrize("gain", [0.9, 1.025])
+@pytest.mark.parametrize(("optimiser", "gain"), [("adam", 1.025), ("sgd", 0.9)])
 def test_W_stays_gain_times_orthogonal_over_thousands_of_steps(optimiser, gain):
     x, y = data()
     model, trainer, update = trained(optimiser, gain, n=16)
     first, start = trainer.step(x, y), model.W.detach().clone()
-    for _ in range(3000):
+    for _ in range(2000):
         last = trainer.step(x, y)
     assert update.error() < 1e-6 * 16**0.5
     s = torch.linalg.svdvals(model.W.detach().double())
