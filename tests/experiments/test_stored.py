@@ -9,6 +9,8 @@ from ortholab.experiments.atlas import RATES as RATES_OF_WAYS
 from ortholab.experiments.atlas_result import AtlasResult
 from ortholab.experiments.deep_result import DeepNetsResult
 from ortholab.experiments.deep_tiers import RATES
+from ortholab.experiments.gain_plans import LONG_QUESTIONS
+from ortholab.experiments.gain_result import GainResult
 from ortholab.experiments.registry import EXPERIMENTS
 
 RESULTS = Path(__file__).parents[2] / "book/results"
@@ -36,6 +38,21 @@ def test_figure_5_and_its_rivals_are_stored():
         ("spectral_margin_rivals", "quick"),
         ("spectral_margin_rivals", "full"),
     } <= set(STORED)
+
+
+AUDIT = ("gain_audit", "gain_audit_code", "gain_figures", "gain_copying", "gain_pixels", "gain_map")
+
+
+def test_the_audit_is_stored_and_its_comparisons_stand_on_ten_seeds():
+    assert {(name, "full") for name in AUDIT} <= set(STORED)
+    for name in ("gain_audit", "gain_audit_code", "gain_copying", "gain_pixels"):
+        found = GainResult.of(load(RESULTS, name, "full"))
+        assert len(found.seeds) == 10
+        assert all(run["diverged"] == -1 for run in found.metrics)
+    copying = GainResult.of(load(RESULTS, "gain_copying", "full")).compare(LONG_QUESTIONS)
+    assert len(copying) == len(LONG_QUESTIONS)
+    assert copying["(10) - (8), gain 1.1"].found
+    assert copying["(10) - (8), gain 1.1"].difference.low > 0.5
 
 
 def test_every_stored_file_is_whole_and_small():
