@@ -251,7 +251,7 @@ EXPERIMENTS = {
             "deck, section IV: where gradients travel far",
             "adding_tiers",
             data=(),
-            costs={"quick": Cost(4, 8), "full": Cost(80, 1600)},
+            costs={"quick": Cost(4, 8), "full": Cost(50, 900)},
         ),
     )
 }
