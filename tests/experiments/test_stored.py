@@ -40,12 +40,12 @@ def test_figure_5_and_its_rivals_are_stored():
     } <= set(STORED)
 
 
-AUDIT = ("gain_audit", "gain_audit_code", "gain_figures", "gain_copying", "gain_pixels", "gain_map")
+AUDIT = ("gain_audit", "gain_audit_code", "gain_figures", "gain_copying", "gain_pixels", "gain_adding", "gain_map")
 
 
 def test_the_audit_is_stored_and_its_comparisons_stand_on_ten_seeds():
     assert {(name, "full") for name in AUDIT} <= set(STORED)
-    for name in ("gain_audit", "gain_audit_code", "gain_copying", "gain_pixels"):
+    for name in ("gain_audit", "gain_audit_code", "gain_copying", "gain_pixels", "gain_adding"):
         found = GainResult.of(load(RESULTS, name, "full"))
         assert len(found.seeds) == 10
         assert all(run["diverged"] == -1 for run in found.metrics)
