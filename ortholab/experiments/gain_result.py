@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -158,16 +158,6 @@ def run(spec: GainSpec, *, device: str = "cpu", progress: bool = False) -> GainR
         raise bad("spec", type(spec).__name__, "a GainSpec")
     metrics = train_here(spec.units, lambda unit: start(spec, unit, device), "audit", progress)
     return GainResult(spec.units, metrics)
-
-
-def at_seeds(spec: GainSpec, seeds: int, rows: tuple[Row, ...] = ()) -> GainSpec:
-    """Return the specification with the seeds 0 ... seeds - 1 and, if given, only these rows.
-
-    >>> from ortholab.experiments.gain_plans import tiers
-    >>> len(at_seeds(tiers["quick"], 2).units)
-    12
-    """
-    return replace(spec, seeds=tuple(range(seeds)), plan=rows or spec.plan)
 
 
 def _p_value(differences: np.ndarray) -> float:

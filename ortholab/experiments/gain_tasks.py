@@ -16,7 +16,7 @@ VALIDATION_STREAM = 2**31  # the seed of what generated tasks are judged on, the
 
 
 class Task(Protocol):
-    """What a network is trained on. ``bits`` counts how many targets a sequence has; see the classes."""
+    """What a network is trained on: the sizes that it needs, batches, and a judgement."""
 
     n_in: int
     n_out: int

@@ -15,7 +15,7 @@ from ortholab.nn.penalised_weights import PenalisedWeights
 from ortholab.nn.recurrent_step import RecurrentStep
 from ortholab.nn.rnn import RNN
 from ortholab.nn.stiefel_weights import StiefelWeights
-from ortholab.theory.critical import critical_point
+from ortholab.theory.recurrent import critical_gain
 
 if TYPE_CHECKING:
     from ortholab.experiments.gain_audit import GainSpec, Unit
@@ -38,10 +38,10 @@ class GainTrial:
         self.input_variance = gain_tasks.input_variance(self.task, spec.hidden)
         self.gain = self._gain()
         task, start = self.task, "glorot" if unit.treatment == "glorot" else "orthogonal"
-        self.model = RNN(task.n_in, spec.hidden, task.n_out, start=start, generator=unit.seed).to(self.device)
+        self.model = RNN(task.n_in, spec.hidden, task.n_out, start=start, gain=self.gain, generator=unit.seed).to(
+            self.device
+        )
         self.W = self.model.W.data
-        if self.gain != 1:
-            self.W.mul_(self.gain)
         self.trainer = RecurrentStep(
             self.model, spec.batch, task.length, "adam", rate=spec.rate, steps=task.steps, loss=task.loss,
             clip=math.inf if spec.clip is None else spec.clip, recurrent=self._recurrent(),
@@ -54,7 +54,7 @@ class GainTrial:
     def _gain(self) -> float:
         if self.unit.gain != "critical":
             return self.unit.gain
-        return critical_point("tanh", self.input_variance**0.5).sigma_w
+        return critical_gain("tanh", self.input_variance)
 
     def _recurrent(self):
         unit, spec = self.unit, self.spec

@@ -13,9 +13,10 @@ import torch
 from ortholab import data, sequences
 from ortholab.errors import bad
 from ortholab.nn import pick_device
+from ortholab.nn.penalised_weights import PenalisedWeights
 from ortholab.nn.recurrent_step import RecurrentStep
 from ortholab.nn.rnn import RNN
-from ortholab.nn.spectral_margin import FreeWeights, SpectralMargin
+from ortholab.nn.spectral_margin import SpectralMargin
 
 if TYPE_CHECKING:
     from ortholab.experiments.spectral_margin import SpectralMarginSpec, Unit
@@ -53,7 +54,7 @@ class SequenceTrial:
         )
         W = self.model.W.data
         if what.margin is None:
-            recurrent = FreeWeights(W, rate=unit.w_rate)
+            recurrent = PenalisedWeights(W, "rmsprop", rate=unit.w_rate)
         else:
             recurrent = SpectralMargin(
                 W, what.margin, rate=unit.rate, basis_rate=unit.w_rate, bases=what.bases,

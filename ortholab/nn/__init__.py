@@ -12,13 +12,12 @@ from ortholab.nn.resnet import ResNet
 from ortholab.nn.rnn import RNN
 from ortholab.nn.rnn_ensemble import RNNEnsemble
 from ortholab.nn.soft import SoftOrthogonality
-from ortholab.nn.spectral_margin import FreeWeights, SpectralMargin
+from ortholab.nn.spectral_margin import SpectralMargin
 from ortholab.nn.stiefel_weights import StiefelWeights
 
 __all__ = [
     "MLP",
     "RNN",
-    "FreeWeights",
     "PenalisedWeights",
     "RNNEnsemble",
     "RecurrentStep",

@@ -1,4 +1,4 @@
-"""Recurrent weights that follow the loss and a soft penalty: what a RecurrentStep moves W by."""
+"""Recurrent weights that no constraint holds: they follow the loss, and a soft penalty if there is one."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class PenalisedWeights:
         "mean"       the same over the number of entries, n^2
         "published"  the mean of (W^T W / gain^2 - 1)^2 over all entries, as in the code that was published
 
-    ``gain`` is the penalty's; the gain of the start is the caller's. Weight 0 leaves the loss alone. Raises
-    ArgumentError.
+    ``gain`` is the penalty's; the gain of the start is the caller's. Weight 0 leaves the loss alone:
+    W is free, at an optimiser and a rate of its own. Raises ArgumentError.
 
     >>> W = 3 * torch.eye(2)
     >>> update = PenalisedWeights(W, "sgd", rate=0.05, penalty="sum", weight=1.0, gain=2.0)

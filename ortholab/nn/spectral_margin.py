@@ -12,35 +12,6 @@ from ortholab.theory.retractions import cayley
 BASES = ("sgd", "rmsprop")
 
 
-class FreeWeights:
-    """Moves W by RMSprop at a step size of its own: no constraint, at another rate than the other parameters.
-
-    >>> W = torch.zeros(2, 2)
-    >>> update = FreeWeights(W, rate=0.01)
-    >>> for _ in range(300):  # minimise |W - I|^2 / 2
-    ...     update.update(W, W - torch.eye(2))
-    >>> bool((W - torch.eye(2)).abs().max() < 0.05)
-    True
-    """
-
-    def __init__(self, W: torch.Tensor, *, rate: float) -> None:
-        self._rule = rule("rmsprop", [W], rate)
-
-    @torch.no_grad()
-    def update(self, W: torch.Tensor, G: torch.Tensor) -> None:
-        """Move W one step down its gradient G."""
-        self._rule.begin()
-        self._rule.apply(0, W, G)
-
-    def state_dict(self) -> dict:
-        """Return the averages."""
-        return self._rule.state_dict()
-
-    def load_state_dict(self, state: dict) -> None:
-        """Copy in what ``state_dict`` gave."""
-        self._rule.load_state_dict(state)
-
-
 class SpectralMargin:
     """Moves a square W = U diag(s) V^T whose singular values stay in (1 - m, 1 + m); with m = 0, on the manifold.
 

@@ -4,7 +4,9 @@ import dataclasses
 import io
 import json
 import math
+import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,9 @@ from ortholab.experiments.gain_result import GainResult, holm, run, summarise
 from ortholab.nn.rnn import RNN
 from ortholab.theory.critical import critical_point
 
+sys.path.insert(0, str(Path(__file__).parent))
+from trials import finish, same
+
 SUM, PLAIN, NONE, HARD = ("sum", "adjusted", 0.1, 1.2), ("sum", "plain", 0.1, 1.2), ("none", "", 0.0, 1.2), (
     "hard", "", 0.0, 1.2,
 )  # fmt: skip
@@ -32,17 +37,6 @@ def small(*plan, **changes):
 
 def begin(spec):
     return gain_audit.start(spec, spec.units[0])
-
-
-def finish(trial):
-    while not trial.advance():
-        pass
-    return trial.metrics()
-
-
-def same(a, b):
-    """Equal bit for bit, but for the seconds."""
-    return all(repr(a[k]) == repr(b[k]) for k in a if not k.startswith("seconds")) and set(a) == set(b)
 
 
 TASKS = [

@@ -3,7 +3,9 @@
 import copy
 import io
 import math
+import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,9 @@ from ortholab.experiments import encoding, margin_result, spectral_margin
 from ortholab.experiments.margin_result import MarginResult, summarise
 from ortholab.experiments.spectral_margin import CONFIGURATIONS, FIGURE_5, SpectralMarginSpec, Unit, rival_tiers, tiers
 
+sys.path.insert(0, str(Path(__file__).parent))
+from trials import finish, same
+
 
 def small(configuration="margin 0.1", rate=1e-2, w_rate=1e-2, **changes):
     fields = {
@@ -27,17 +32,6 @@ def small(configuration="margin 0.1", rate=1e-2, w_rate=1e-2, **changes):
 
 def begin(spec):
     return spectral_margin.start(spec, spec.units[0])
-
-
-def finish(trial):
-    while not trial.advance():
-        pass
-    return trial.metrics()
-
-
-def same(a, b):
-    """Equal bit for bit, but for the seconds."""
-    return all(repr(a[k]) == repr(b[k]) for k in a if not k.startswith("seconds")) and set(a) == set(b)
 
 
 @pytest.mark.parametrize("configuration", ["none", "margin 0.1", "margin 0 rmsprop"])

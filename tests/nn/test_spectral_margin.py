@@ -6,7 +6,7 @@ import torch
 
 from ortholab.errors import ArgumentError
 from ortholab.nn import haar
-from ortholab.nn.spectral_margin import FreeWeights, SpectralMargin
+from ortholab.nn.spectral_margin import SpectralMargin
 
 
 def quadratic(n, seed=3):
@@ -119,18 +119,6 @@ def test_training_goes_on_bit_for_bit_from_a_saved_state(bases):
     for _ in range(5):
         again.update(other, gradient(other))
     assert torch.equal(other, W)
-
-
-def test_free_weights_are_torchs_rmsprop():
-    W = haar(4, generator=0)
-    peer = torch.nn.Parameter(W.clone())
-    optimiser, update = torch.optim.RMSprop([peer], lr=0.01), FreeWeights(W, rate=0.01)
-    for k in range(20):
-        G = torch.randn(4, 4, generator=torch.Generator().manual_seed(k))
-        peer.grad = G.clone()
-        optimiser.step()
-        update.update(W, G)
-    assert torch.allclose(W, peer.detach(), atol=1e-6)
 
 
 @pytest.mark.parametrize(
