@@ -1,0 +1,47 @@
+"""Explorables: pictures with sliders whose every move is computed by the library's own Python.
+
+One declaration runs in three hosts: with a kernel (JupyterLab, VS Code, Colab), in the built page through Pyodide, and
+from values stored at build time.  What computes is numpy, scipy and :mod:`ortholab.theory` only.
+
+>>> from ortholab import explore
+>>> "phase_plane" in explore.names()
+True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from ortholab.errors import check_choice
+from ortholab.explore.controls import Choice, Formula, Plane, Range, Switch
+from ortholab.explore.explorable import Explorable
+from ortholab.explore.picture import Panel, Picture
+
+__all__ = ["Choice", "Explorable", "Formula", "Panel", "Picture", "Plane", "Range", "Switch", "answer", "get", "names"]
+
+# One a file of ortholab/explore/gallery, in the order of the book; each file defines EXPLORABLE.
+GALLERY = ("phase_plane",)
+
+
+def names() -> tuple[str, ...]:
+    """The names of all explorables, in the order of the book."""
+    return GALLERY
+
+
+def get(name: str) -> Explorable:
+    """Return an explorable by its name; raises ArgumentError, with the names, for any other.
+
+    >>> get("phase_plane").defaults()["sigma_b"]
+    0.3
+    """
+    check_choice("name", name, GALLERY)
+    return import_module(f"{__name__}.gallery.{name}").EXPLORABLE
+
+
+def answer(name: str, request: str) -> str:
+    """Answer a front end: the explorable's name and a JSON object of control values; see Explorable.answer_text.
+
+    >>> answer("phase_plane", '{"sigma_w": -1}')[:40]
+    '{"error": "sigma_w must be a number in ['
+    """
+    return get(name).answer_text(request)

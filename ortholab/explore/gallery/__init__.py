@@ -1,0 +1,1 @@
+"""The explorables of the book, one a file; each defines EXPLORABLE."""

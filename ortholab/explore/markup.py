@@ -1,0 +1,69 @@
+"""The small markup of an explorable's words: ``σ_w``, ``x^{2}``, ``code`` in backticks, **strong**.
+
+It needs no typesetter, so the same words serve a page, a slider's label, an axis in SVG and a screen reader.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+_PIECE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|([_^])(?:\{([^{}]+)\}|(\w+|\*))")
+
+
+def pieces(text: str) -> list[tuple[str, str]]:
+    """Split into ``(kind, words)`` with kinds ``text``, ``sub``, ``sup``, ``code`` and ``strong``.
+
+    >>> pieces("σ_w^{2} at `x`")
+    [('text', 'σ'), ('sub', 'w'), ('sup', '2'), ('text', ' at '), ('code', 'x')]
+    """
+    out, end = [], 0
+    for match in _PIECE.finditer(text):
+        if match.start() > end:
+            out.append(("text", text[end : match.start()]))
+        code, strong, script, braced, bare = match.groups()
+        if script:
+            out.append(("sub" if script == "_" else "sup", braced or bare))
+        else:
+            out.append(("code", code) if code else ("strong", strong))
+        end = match.end()
+    return [*out, ("text", text[end:])] if end < len(text) else out
+
+
+def to_html(text: str) -> str:
+    """Return HTML, escaped.
+
+    >>> to_html("χ_1 < 1")
+    'χ<sub>1</sub> &lt; 1'
+    """
+    tags = {"text": None, "strong": "strong", "code": "code", "sub": "sub", "sup": "sup"}
+    out = ""
+    for kind, words in pieces(text):
+        words = to_html(words) if kind == "strong" else html.escape(words, quote=False)
+        out += f"<{tags[kind]}>{words}</{tags[kind]}>" if tags[kind] else words
+    return out
+
+
+def to_plain(text: str) -> str:
+    """Return the words alone, as a screen reader or a terminal wants them.
+
+    >>> to_plain("σ_w^{2} is **one**")
+    'σ_w^2 is one'
+    """
+    mark = {"sub": "_", "sup": "^"}
+    return "".join(mark.get(kind, "") + (to_plain(words) if kind == "strong" else words) for kind, words in pieces(text))
+
+
+def to_mathtext(text: str) -> str:
+    """Return the words for matplotlib, subscripts and superscripts as mathtext.
+
+    >>> to_mathtext("gain σ_w")
+    'gain σ$_{\\\\mathrm{w}}$'
+    """
+    out = ""
+    for kind, words in pieces(text.replace("$", r"\$")):
+        if kind in ("sub", "sup"):
+            out += "$" + {"sub": "_", "sup": "^"}[kind] + r"{\mathrm{" + words.replace("*", r"\ast") + "}}$"
+        else:
+            out += words
+    return out
