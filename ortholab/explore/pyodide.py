@@ -33,6 +33,19 @@ FILES = {
     ),
 }
 
+# What the page's worker loads: all but the loader for Node. Bytes, so that it can show how far it is.
+BYTES = {
+    "pyodide.js": 14913,
+    "pyodide.asm.js": 1255688,
+    "pyodide.asm.wasm": 10105545,
+    "pyodide-lock.json": 112205,
+    "python_stdlib.zip": 2360737,
+    "numpy-2.0.2-cp312-cp312-pyodide_2024_0_wasm32.whl": 3061133,
+    "openblas-0.3.26.zip": 6117592,
+    "scipy-1.14.1-cp312-cp312-pyodide_2024_0_wasm32.whl": 13477451,
+}
+PACKAGES = ("numpy", "scipy")
+
 
 def check(folder: str | os.PathLike) -> Path:
     """Return ``folder`` if it holds the nine files, or raise DataError that names the first that is missing or differs.

@@ -17,6 +17,7 @@ def test_nine_files_at_one_version():
     assert len(pyodide.FILES) == 9
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in pyodide.FILES.values())
     assert len(set(pyodide.FILES.values())) == 9
+    assert set(pyodide.FILES) - set(pyodide.BYTES) == {"pyodide.mjs"}
     assert pyodide.CDN == "https://cdn.jsdelivr.net/pyodide/v0.27.7/full/"
 
 
@@ -47,4 +48,5 @@ def test_the_copy_is_what_its_own_lock_file_lists():
     listed = {lock["packages"][name]["file_name"]: lock["packages"][name]["sha256"]
               for name in ("numpy", "openblas", "scipy")}  # fmt: skip
     assert {name: pyodide.FILES[name] for name in listed} == listed
+    assert {name: (folder / name).stat().st_size for name in pyodide.BYTES} == pyodide.BYTES
     assert (lock["packages"]["numpy"]["version"], lock["packages"]["scipy"]["version"]) == ("2.0.2", "1.14.1")
