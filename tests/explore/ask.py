@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ortholab import explore
-from ortholab.explore import pyodide
+from ortholab.explore import page, pyodide
 from ortholab.explore.bundle import bundle
 from ortholab.explore.controls import Formula, Range, flatten
 
@@ -66,8 +66,7 @@ def moves(name: str, count: int, seed: int = 0) -> list[dict]:
 
 def stored_bytes(name: str) -> int:
     """Return the compressed size of all answers that a page stores for this explorable."""
-    states = explore.get(name).states()
-    return len(gzip.compress(json.dumps([json.loads(explore.answer(name, json.dumps(s))) for s in states]).encode()))
+    return len(gzip.compress(page.embed(page.stored(explore.get(name))).encode()))
 
 
 def report(name: str) -> str:
