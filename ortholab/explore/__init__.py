@@ -25,7 +25,7 @@ __all__ = [
 STATIC = "ORTHOLAB_STATIC"
 
 # One a file of ortholab/explore/gallery, in the order of the book; each file defines EXPLORABLE.
-GALLERY = ("phase_plane",)
+GALLERY = ("phase_plane", "penalty_flow", "rnn_jacobian")
 
 
 def names() -> tuple[str, ...]:
