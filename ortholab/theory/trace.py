@@ -39,7 +39,7 @@ class Trace:
 def trace_spectrum(
     activation: str | Activation, depth: int, *, q: float = 1.0, weights: str = "orthogonal", lowest: float = -20.0
 ) -> Trace:
-    """Trace the critical spectrum (chi = 1) of ``depth`` >= 2 layers at variance ``q``, from log lambda = ``lowest`` up.
+    """Trace the critical spectrum (chi = 1) of ``depth`` >= 2 layers at variance ``q``, above log lambda = ``lowest``.
 
     Parts of the density below 1e-5 of its peak are left out. Raises ArgumentError as
     :class:`~ortholab.theory.spectrum.JacobianSpectrum`, and for a depth of 1, where orthogonal weights leave the law of
