@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Range:
             near = min(self.values, key=lambda v: abs(v - self.default))
             raise bad("default", self.default, f"one of the values of the range {self.name!r} (the nearest is {near})")
 
-    @property
+    @cached_property
     def values(self) -> tuple[float, ...]:
         """Every value that the control can take, in rising order."""
         if self.log:

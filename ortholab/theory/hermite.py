@@ -95,10 +95,11 @@ class CorrelationSeries:
             low, high = (middle, high) if self(middle) > middle else (low, middle)
         return 0.5 * (low + high)
 
-    def trajectory(self, c: float, depth: int) -> np.ndarray:
-        """[c^1, ..., c^depth] from c^1 = ``c``, shape (depth,)."""
-        out = np.empty(check_int("depth", depth, 1))
-        for layer in range(out.size):
-            out[layer] = c
-            c = self(float(c))
+    def trajectory(self, c: float | np.ndarray, depth: int) -> np.ndarray:
+        """[c^1, ..., c^depth] from c^1 = ``c`` of any shape (...), shape (depth, ...)."""
+        c = check_array("c", c, low=-1.0, high=1.0)
+        out = np.empty((check_int("depth", depth, 1), *c.shape))
+        out[0] = c
+        for layer in range(1, len(out)):
+            out[layer] = self(out[layer - 1])
         return out

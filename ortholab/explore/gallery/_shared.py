@@ -11,6 +11,7 @@ from ortholab.explore.formula import activation
 from ortholab.theory import Activation, gaussian, get_activation
 
 OWN = "own"
+NETWORKS, T_OF_SIX = 6, 2.5706  # the 97.5 % point of Student's t with 5 degrees of freedom
 NAMES = {
     "tanh": "tanh", "erf": "erf", "hard_tanh": "hard-tanh", "relu": "ReLU", "linear": "linear", "gelu": "GELU",
     "silu": "SiLU", OWN: "your own",
@@ -31,19 +32,26 @@ def pick(phi: str, formula: str) -> Activation:
 
 
 @functools.lru_cache(maxsize=2)
-def drawn_network(width: int, layers: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian matrices with entries of variance 1/width (layers, width, width), and standard normal biases."""
+def drawn_networks(networks: int, layers: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussian matrices with entries of variance 1/width (layers, networks, width, width), and normal biases."""
     rng = np.random.default_rng(seed)
-    return gaussian(width, rng=rng, batch=(layers,)), rng.standard_normal((layers, width))
+    W = gaussian(width, rng=rng, batch=(layers, networks))
+    return W, rng.standard_normal((layers, networks, 1, width))
 
 
-def send(phi: Activation, h: np.ndarray, sigma_w: float, sigma_b: float, layers: int, seed: int = 0) -> np.ndarray:
-    """Pre-activations (layers, B, width) of a drawn network whose first layer is given as ``h`` (B, width)."""
-    W, b = drawn_network(h.shape[1], layers - 1, seed)
-    out = [h]
+def send(phi: Activation, h: np.ndarray, sigma_w: float, sigma_b: float, networks: int, layers: int) -> np.ndarray:
+    """Pre-activations (layers, networks, B, width) of drawn networks, whose first layer is given: ``h`` (B, width)."""
+    W, b = drawn_networks(networks, layers - 1, h.shape[1], 0)
+    out = np.empty((layers, networks, *h.shape))
+    out[0] = h
     for layer in range(layers - 1):
-        out.append(sigma_w * phi.phi(out[-1]) @ W[layer].T + sigma_b * b[layer])
-    return np.array(out)
+        out[layer + 1] = sigma_w * phi.phi(out[layer]) @ W[layer].swapaxes(-1, -2) + sigma_b * b[layer]
+    return out
+
+
+def mean_and_interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over axis 1 (six networks), and the half-width of its 95 % interval."""
+    return values.mean(axis=1), T_OF_SIX * values.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
 
 
 @functools.lru_cache(maxsize=4)

@@ -43,7 +43,7 @@ def compute(phi: str, formula: str, sigma_w: float, sigma_b: float, start_q: flo
     left.line([0, Q_TOP], [0, Q_TOP], color="line", dashed=True)
     left.line(GRID_Q, sigma_w**2 * square + sigma_b**2, label="one layer")
     inside = steps[: max(2, int(np.argmax(np.append(steps > Q_TOP, True))) + 1)]
-    left.trajectory(*staircase(inside), label="layers")
+    left.trajectory(*staircase(inside))
     if np.isfinite(q_star) and q_star <= Q_TOP:
         left.points([q_star], [q_star], label="q^{*}", color="orthogonal")
     right, facts, words = _correlations(f, q_star, sigma_w, sigma_b, start_c)
@@ -69,7 +69,7 @@ def _correlations(
     chi = sigma_w**2 * f.slope_moment(q)
     c_star = series.fixed_point(chi)
     panel.line(GRID_C, series(GRID_C), label="one layer")
-    panel.trajectory(*staircase(series.trajectory(start, STEPS + 1)), label="layers")
+    panel.trajectory(*staircase(series.trajectory(start, STEPS + 1)))
     panel.points([c_star], [c_star], label="c^{*}", color="orthogonal")
     word = "critical" if abs(chi - 1) < 0.005 else "chaotic" if chi > 1 else "ordered"
     return panel, {"χ": chi, "c^{*}": c_star}, f"At c = 1 the slope is χ = {chi:.3f}, {word}: c goes to {c_star:.3f}."
