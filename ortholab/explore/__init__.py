@@ -25,7 +25,9 @@ __all__ = [
 STATIC = "ORTHOLAB_STATIC"
 
 # One a file of ortholab/explore/gallery, in the order of the book; each file defines EXPLORABLE.
-GALLERY = ("phase_plane", "penalty_flow", "rnn_jacobian")
+GALLERY = (
+    "phase_plane", "cobwebs", "jacobian_spectrum", "matrix_products", "edge_laws", "rnn_jacobian", "penalty_flow",
+)
 
 
 def names() -> tuple[str, ...]:
