@@ -20,7 +20,7 @@ from ortholab.explore.picture import Panel, Picture
 __all__ = ["Choice", "Explorable", "Formula", "Panel", "Picture", "Plane", "Range", "Switch", "answer", "get", "names"]
 
 # One a file of ortholab/explore/gallery, in the order of the book; each file defines EXPLORABLE.
-GALLERY = ("phase_plane",)
+GALLERY = ("phase_plane", "saxe_modes", "which_depth", "retraction_paths", "spectral_margin", "srip")
 
 
 def names() -> tuple[str, ...]:

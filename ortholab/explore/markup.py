@@ -51,7 +51,9 @@ def to_plain(text: str) -> str:
     'σ_w^2 is one'
     """
     mark = {"sub": "_", "sup": "^"}
-    return "".join(mark.get(kind, "") + (to_plain(words) if kind == "strong" else words) for kind, words in pieces(text))
+    return "".join(
+        mark.get(kind, "") + (to_plain(words) if kind == "strong" else words) for kind, words in pieces(text)
+    )
 
 
 def to_mathtext(text: str) -> str:

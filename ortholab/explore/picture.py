@@ -116,7 +116,9 @@ class Panel:
     def declare(self) -> dict[str, object]:
         """Return the panel as plain JSON values."""
         names = ("x", "y", "title", "xscale", "yscale", "aspect", "marks")
-        limits = {k: None if v is None else [float(e) for e in v] for k, v in (("xlim", self.xlim), ("ylim", self.ylim))}
+        limits = {
+            k: None if v is None else [float(e) for e in v] for k, v in (("xlim", self.xlim), ("ylim", self.ylim))
+        }
         return {name: getattr(self, name) for name in names} | limits
 
 
