@@ -30,7 +30,7 @@ from .errors import ArgumentError, bad, check_array, check_int, check_number
 
 __all__ = [
     "TOKENS", "colour", "direct_label", "heat", "histogram", "matrix", "render", "show", "simulation", "subplots",
-    "theory", "token", "use_style",
+    "svg", "theory", "token", "use_style",
 ]  # fmt: skip
 
 WIDTH = 7.2  # inches: the text measure
@@ -204,22 +204,31 @@ def render(fig: Figure, *, caption: str, alt: str, name: str | None = None, phon
     (it must be unique on its page).  ``phone=False`` leaves the stacked layout out.
     """
     caption, alt = check_text("caption", caption), check_text("alt", alt)
-    wide = svg_text(fig)
-    image = png(fig)
-    narrow = svg_narrow(fig) if phone else None
+    wide, image = svg_text(fig), png(fig)
     if name is None:
         name = "fig-" + hashlib.sha256((wide + caption).encode()).hexdigest()[:10]
-    elif not re.fullmatch(r"[a-z][a-z0-9-]*", str(name)):
-        raise bad("name", name, "lower-case letters, digits and hyphens, such as 'fig-critical-line'")
-    pictures = inline_svg(wide, f"{name}-w", alt, "ol-wide" if narrow else "")
-    if narrow:
-        pictures += inline_svg(narrow, f"{name}-n", alt, "ol-narrow")
+    pictures = svg(fig, alt=alt, name=name, phone=phone)
     used = tuple(n for n in NAMES if f"--ol-{n}," in pictures)
     markup = (
         f'<figure class="ol ol-figure" id="{name}" style="margin:1.2em 0">{style(_RULES, used)}{pictures}'
         f"<figcaption>{inline(caption)}</figcaption></figure>"
     )
     return Html(markup, f"[figure: {alt}]\n{plain(caption)}", image)
+
+
+def svg(fig: Figure, *, alt: str, name: str, phone: bool = True) -> str:
+    """Return the figure as inline SVG alone: for the text measure, and (unless ``phone=False``) laid out for a phone.
+
+    >>> svg(subplots()[0], alt="Empty axes.", name="fig-empty", phone=False)[:21]
+    '<svg role="img" aria-'
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", str(name)):
+        raise bad("name", name, "lower-case letters, digits and hyphens, such as 'fig-critical-line'")
+    alt = check_text("alt", alt)
+    wide = svg_text(fig)
+    narrow = svg_narrow(fig) if phone else None
+    pictures = inline_svg(wide, f"{name}-w", alt, "ol-wide" if narrow else "")
+    return pictures + (inline_svg(narrow, f"{name}-n", alt, "ol-narrow") if narrow else "")
 
 
 # The two layouts: without this rule the phone's stays hidden by its own style attribute.

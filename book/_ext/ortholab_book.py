@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
+import ortholab_explore
 from ortholab import drawings
 from ortholab._tokens import TOKENS
 
@@ -79,6 +80,7 @@ def set_config(app: Sphinx, config: Config) -> None:
         target = generated / name
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             target.write_text(text, encoding="utf-8")
+    config.ortholab_explore = ortholab_explore.write_assets(generated)
     config.html_static_path = [*config.html_static_path, str(generated)]
     config.html_favicon = str(generated / "favicon.svg")
 
@@ -107,6 +109,7 @@ def set_page(app: Sphinx, pagename: str, template: str, context: dict, doctree: 
     context["ortholab_mark"] = drawings.mark()
     # A folded cell is named by its text ("Show the code"), by eye and by ear.
     if "body" in context:
+        context["body"] += ortholab_explore.tags(context["body"], context["pathto"], app.config.ortholab_explore)
         context["body"] = context["body"].replace('<summary aria-label="Toggle hidden content">', "<summary>")
     if doctree is not None and 'name="description"' not in (context.get("metatags") or ""):
         text = html.escape(first_paragraph(doctree))
@@ -167,7 +170,9 @@ class Drawing(SphinxDirective):
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
+    ortholab_explore.stored_values_only()
     app.add_config_value("ortholab_hash", "", "env", types=[str])
+    app.add_config_value("ortholab_explore", {}, "html", types=[dict])
     app.add_directive("drawing", Drawing)
     app.connect("config-inited", set_config)
     app.connect("doctree-resolved", drop_thebe_config, priority=900)

@@ -17,7 +17,12 @@ from ortholab.explore.controls import Choice, Formula, Plane, Range, Switch
 from ortholab.explore.explorable import Explorable
 from ortholab.explore.picture import Panel, Picture
 
-__all__ = ["Choice", "Explorable", "Formula", "Panel", "Picture", "Plane", "Range", "Switch", "answer", "get", "names"]
+__all__ = [
+    "Choice", "Explorable", "Formula", "Panel", "Picture", "Plane", "Range", "Switch", "answer", "get", "names", "show",
+]  # fmt: skip
+
+# Set while the book is built: then a cell's output is plain HTML with stored values, and no widget.
+STATIC = "ORTHOLAB_STATIC"
 
 # One a file of ortholab/explore/gallery, in the order of the book; each file defines EXPLORABLE.
 GALLERY = ("phase_plane", "saxe_modes", "which_depth", "retraction_paths", "spectral_margin", "srip")
@@ -45,3 +50,35 @@ def answer(name: str, request: str) -> str:
     '{"error": "sigma_w must be a number in ['
     """
     return get(name).answer_text(request)
+
+
+def show(name: str) -> None:
+    """Show an explorable below a notebook's cell: live with a kernel, with stored values in the built book.
+
+    Outside a notebook it prints the readout at the default values. Raises ArgumentError for an unknown name.
+    """
+    import os
+
+    from ortholab._html import Html
+    from ortholab.explore.markup import to_plain
+
+    explorable = get(name)
+    text = f"[explorable: {to_plain(explorable.title)}] {to_plain(explorable.picture().readout)}"
+    if os.environ.get(STATIC):
+        from ortholab.explore.page import html
+
+        Html(html(explorable), text).show()
+        return
+    try:
+        from IPython.core.getipython import get_ipython
+        from IPython.display import display
+
+        in_notebook = get_ipython() is not None
+    except ImportError:
+        in_notebook = False
+    if in_notebook:
+        from ortholab.explore.widget import ExplorableWidget
+
+        display(ExplorableWidget(explorable))
+    else:
+        print(text)
