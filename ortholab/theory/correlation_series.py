@@ -58,8 +58,8 @@ def squared_coefficients(activation: str | Activation, q: np.ndarray | float, te
 def bounded_q_star(activation: str | Activation, sigma_w: np.ndarray | float, sigma_b: float) -> np.ndarray:
     """Return the fixed point q* > 0 of the variance at every ``sigma_w``, for |phi| <= 1 and sigma_b > 0.
 
-    Newton's method on V(q) = sigma_w^2 E[phi^2] + sigma_b^2 from q = sigma_w^2 + sigma_b^2 down, which is monotone where
-    V is concave, as for tanh and erf. dV/dq by Stein's lemma, E[phi^2 (z^2 - 1)] / (2 q). Raises ArgumentError.
+    Newton's method on V(q) = sigma_w^2 E[phi^2] + sigma_b^2 from q = sigma_w^2 + sigma_b^2 down, which is monotone
+    where V is concave, as for tanh and erf. dV/dq by Stein's lemma, E[phi^2 (z^2 - 1)] / (2 q). Raises ArgumentError.
 
     >>> float(bounded_q_star("erf", 1.5, 0.1).round(6))
     0.911991
@@ -108,7 +108,7 @@ def _missing(e: np.ndarray, terms: int) -> np.ndarray:
 
 
 def fixed_difference(b: np.ndarray) -> np.ndarray:
-    """Return e* = 1 - c*, shape (...): 0 where chi = sum_k k b_k <= 1, else the root in (0, 1] of e = difference_map(e).
+    """Return e* = 1 - c* (...): 0 where chi = sum_k k b_k <= 1, else the root in (0, 1] of e = difference_map(e).
 
     The root of the convex, falling sum_k b_k (1 - (1 - e)^k) / e = 1, by Newton's method from the left: monotone.
 

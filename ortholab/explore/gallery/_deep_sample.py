@@ -1,48 +1,62 @@
-"""A sampled deep network of width 64: the twin of the depth scales, from draws that every move shares."""
+"""A sampled deep network of width 60: the twin of the depth scales, from draws that every move shares."""
 
 from __future__ import annotations
 
 import functools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from ortholab.theory import get_activation, haar
 
-WIDTH, DEEPEST, PAIRS = 64, 128, 8
-LOOKS = (2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-AMPLIFIED = 300.0  # in chaos rounding grows like chi^(l / 2); beyond this factor hosts would no longer agree
+WIDTH, DEEPEST, PAIRS = 60, 50, 16
+LOOKS = (2, 4, 6, 8, 12, 16, 20, 25, 30, 35, 40, 45, 50)
+TOPS = (4, 8, 16, 25, 37, 50)  # where the largest singular value is computed
+AMPLIFIED = 100.0  # in chaos rounding grows like chi^(l / 2); beyond this factor hosts would no longer agree
 
 
-@functools.lru_cache(maxsize=2)
-def _draws(weights: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Unit-gain weights (DEEPEST, WIDTH, WIDTH), biases (DEEPEST, WIDTH, 1) and inputs (2, WIDTH, PAIRS)."""
+@functools.lru_cache(maxsize=1)
+def _draws() -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Unit-gain weights by law (DEEPEST, WIDTH, WIDTH), biases (DEEPEST, WIDTH, 1), inputs (2, WIDTH, PAIRS)."""
     rng = np.random.default_rng(7)
-    if weights == "orthogonal":
-        W = haar(WIDTH, rng=rng, batch=(DEEPEST,))
-    else:
-        W = rng.standard_normal((DEEPEST, WIDTH, WIDTH)) / WIDTH**0.5
+    W = {
+        "gaussian": rng.standard_normal((DEEPEST, WIDTH, WIDTH)) / WIDTH**0.5,
+        "orthogonal": haar(WIDTH, rng=rng, batch=(DEEPEST,)),
+    }
     return W, rng.standard_normal((DEEPEST, WIDTH, 1)), rng.standard_normal((2, WIDTH, PAIRS))
 
 
-def sample(
-    phi: str, weights: str, sigma_w: float, sigma_b: float, q: float, chi: float, apart: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the layers looked at, and there 1 - c (mean of the pairs), and the mean and largest squared singular value.
+@dataclass(frozen=True)
+class Sample:
+    """What one network does: 1 - c and the mean squared singular value of J at ``layers``, the largest at ``tops``."""
 
-    Pairs of pre-activations of variance ``q`` with the correlation 1 - ``apart`` enter; J is the first input's.
+    layers: tuple[int, ...]
+    apart: tuple[float, ...]
+    mean: tuple[float, ...]
+    tops: tuple[int, ...]
+    largest: tuple[float, ...]
+
+
+@functools.lru_cache(maxsize=8)
+def sample(phi: str, weights: str, sigma_w: float, sigma_b: float, q: float, chi: float, apart: float) -> Sample:
+    """Send pairs of pre-activations of variance ``q`` and correlation 1 - ``apart`` through a network.
+
+    1 - c is the mean of the pairs, J the Jacobian at the first input. A chaotic network (``chi`` > 1) ends early.
     """
     f = get_activation(phi)
-    W, bias, z = _draws(weights)
+    W, bias, z = _draws()
     c = 1 - apart
     h = math.sqrt(q) * np.concatenate([z[0], c * z[0] + math.sqrt(1 - c * c) * z[1]], axis=1)
     last = DEEPEST if chi <= 1 else min(DEEPEST, int(2 * math.log(AMPLIFIED) / math.log(chi)))
-    looks, J, found = [layer for layer in LOOKS if layer <= last] or [1], np.eye(WIDTH), []
-    for layer in range(looks[-1]):
-        h = sigma_w * (W[layer] @ f.phi(h)) + sigma_b * bias[layer]
-        J = f.dphi(h[:, :1]) * (sigma_w * (W[layer] @ J))
-        if layer + 1 in looks:
+    J, found, largest = np.eye(WIDTH), {}, {}
+    for layer in range(1, max(last, TOPS[0]) + 1):
+        h = sigma_w * (W[weights][layer - 1] @ f.phi(h)) + sigma_b * bias[layer - 1]
+        J = f.dphi(h[:, :1]) * (sigma_w * (W[weights][layer - 1] @ J))
+        if layer in LOOKS:
             u = h / np.linalg.norm(h, axis=0)
-            gap = np.sum((u[:, :PAIRS] - u[:, PAIRS:]) ** 2, axis=0) / 2
-            found.append((gap.mean(), np.sum(J * J) / WIDTH, np.linalg.norm(J, 2) ** 2))
-    return np.array(looks, dtype=float), *np.array(found).T
+            gap = float(np.mean(np.sum((u[:, :PAIRS] - u[:, PAIRS:]) ** 2, axis=0)) / 2)
+            found[layer] = gap, float(np.sum(J * J) / WIDTH)
+        if layer in TOPS:
+            largest[layer] = float(np.linalg.eigvalsh(J @ J.T)[-1])
+    return Sample(tuple(found), *zip(*found.values(), strict=True), tuple(largest), tuple(largest.values()))

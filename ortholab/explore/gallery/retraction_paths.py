@@ -1,6 +1,6 @@
-"""Retractions: where a tangent step of a given length and direction ends, on a circle, a sphere and a Stiefel manifold.
+"""Retractions: where a tangent step ends on a circle, a sphere and a Stiefel manifold, by each way of staying on it.
 
-All three are seen from W along its own axis, or face on: the origin of the first panel is W (its first column), and the
+The first panel looks at W (at its first column) along its own axis, or at the circle face on. Its origin is W, and the
 point that the reader drags is the end of the plain step.
 """
 
@@ -15,24 +15,26 @@ from ortholab.theory.retractions import cayley, exponential, polar, qr
 from ortholab.theory.stiefel import distance, tangent_projection
 
 WAYS = {"QR": (qr, "gaussian"), "polar": (polar, "relu"), "Cayley": (cayley, "orthogonal")}
-LENGTHS = np.geomspace(0.03, 3, 25)  # at which the distances are measured
-REACH = 2.0
-PROBE = np.array([0.1, 0.2])  # two short lengths: the distance grows between them by 2^order
+REACH = 1.6
+LENGTHS = np.geomspace(0.03, 3, 21)  # of the curves of distance
+PROBE = np.array([0.005, 0.01])  # the distance grows between them by 2^(order + 1)
+PATH = np.linspace(0, 1, 25)
+GRID = np.linspace(0, 3, 31)
 
 
 def _step(surface: str, x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
-    """W and the tangent step X whose plain end (seen as the first panel shows it) is (x, y)."""
-    if surface == "circle":
+    """W and the tangent step X, as the first panel shows it from W at (0, 0) to (x, y)."""
+    if surface == "circle":  # y is the normal part, which has no effect
         W, Z = np.array([[0.0], [1.0]]), np.array([[x], [y]])
     elif surface == "sphere":
         W, Z = np.array([[1.0], [0.0], [0.0]]), np.array([[0.0], [x], [y]])
-    else:  # x turns the two columns into each other, y and x tip them out of their plane
+    else:  # x turns the two columns into each other; y tips the first out of their plane, x the second
         W, Z = np.eye(3)[:, :2], np.array([[0.0, -x], [x, 0.0], [y, x]])
     return W, tangent_projection(W, Z)
 
 
 def _seen(surface: str, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two coordinates that the first panel shows, of the first column of points (..., n, k)."""
+    """The two coordinates of the first column of points (..., n, k) that the first panel shows."""
     first = points[..., 0]
     return (first[..., 0], first[..., 1] - 1) if surface == "circle" else (first[..., 1], first[..., 2])
 
@@ -42,77 +44,82 @@ def _many(move, W: np.ndarray, X: np.ndarray, lengths: np.ndarray, **options) ->
     return move(np.broadcast_to(W, (len(lengths), *W.shape)), lengths[:, None, None] * X, **options)
 
 
-def _gaps(W: np.ndarray, X: np.ndarray, lengths: np.ndarray, metric: str) -> dict[str, np.ndarray]:
-    """Frobenius distance of each retraction from the geodesic at every length, to fourteen digits after the point."""
-    goal = _many(exponential, W, X, lengths, metric=metric)
-    return {
-        name: np.round(np.linalg.norm(_many(move, W, X, lengths) - goal, axis=(1, 2)), 14)
-        for name, (move, _) in WAYS.items()
-    }
-
-
-def _order(gaps: np.ndarray) -> float | None:
-    """The power p - 1 of a distance like t^p from two lengths, one twice the other; None if there is no distance."""
-    return round(float(np.log2(gaps[1] / gaps[0])) - 1, 2) if gaps[0] > 1e-12 else None
+def _resting(view: Panel, gap: Panel, off: Panel) -> Picture:
+    """The picture of no step at all."""
+    view.points([0], [0], label="W", color="ink")
+    for panel in (gap, off):
+        panel.points([np.nan], [np.nan])
+    return Picture([view, gap, off], "The step has no tangent part, so W stays where it is.", {"length": 0.0})
 
 
 def compute(surface: str, metric: str, x: float, y: float) -> Picture:
-    """Paths of the three retractions and of the geodesic, their distances from it, and the plain step's own error."""
+    """Paths of the retractions and of the geodesic, their distances from it, and the plain step's own error."""
     W, X = _step(surface, x, y)
     length = float(np.linalg.norm(X))
     view = Panel(title="A  one step from W", xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
-    angle = np.linspace(0, 2 * np.pi, 91)
-    view.line(np.sin(angle), np.cos(angle) - (surface == "circle"), color="line")
-    gap = Panel(
-        "length of the step", "distance from the geodesic", "B  how far off", "log", "log", (0.03, 3), (1e-7, 3)
-    )
-    off = Panel("length of the step", "distance from orthogonal", "C  off the manifold", xlim=(0, 3), ylim=(0, 2.5))
+    turn = np.linspace(0, 2 * np.pi, 73)
+    view.line(np.sin(turn), np.cos(turn) - (surface == "circle"), color="line")
+    gap = Panel("length of step", "distance from the geodesic", "B  how far off", "log", "log", (0.03, 3), (1e-6, 5))
+    off = Panel("length of step", "distance from orthogonal", "C  off the manifold", xlim=(0, 3), ylim=(0, 2.5))
     if length == 0:
-        view.points([0], [0], label="W", color="ink")
-        for panel in (gap, off):
-            panel.points([np.nan], [np.nan])
-        return Picture([view, gap, off], "The step has no tangent part, so W stays where it is.", {"length": 0.0})
-    unit, t = X / length, np.linspace(0, length, 33)
-    view.trajectory(
-        [0, float(_seen(surface, W + X)[0])], [0, float(_seen(surface, W + X)[1])], label="W + X", color="muted"
-    )
-    view.trajectory(*_seen(surface, _many(exponential, W, unit, t, metric=metric)), label="geodesic", color="extra")
-    gaps, orders = _gaps(W, unit, LENGTHS, metric), _gaps(W, unit, PROBE, metric)
-    facts = {"length": length}
+        return _resting(view, gap, off)
+    unit = X / length
+    lengths = np.concatenate([LENGTHS, PROBE, [length], PATH * length, GRID])
+    goal = _many(exponential, W, unit, lengths, metric=metric)
+    cut = LENGTHS.size, LENGTHS.size + 2, LENGTHS.size + 3, LENGTHS.size + 3 + PATH.size
+    plain = _seen(surface, W + PATH[:, None, None] * X)
+    view.trajectory(*plain, label="W + X", color="muted")
+    view.trajectory(*_seen(surface, goal[cut[2] : cut[3]]), label="geodesic", color="extra")
+    facts, left = {"length": length}, np.zeros(GRID.size)
     for name, (move, color) in WAYS.items():
-        view.trajectory(*_seen(surface, _many(move, W, unit, t)), label=name, color=color)
-        gap.line(LENGTHS, np.where(gaps[name] > 0, gaps[name], np.nan), label=name, color=color)
-        facts[f"{name}, distance"] = float(_gaps(W, unit, np.array([length]), metric)[name][0])
-        facts[f"{name}, order"] = _order(orders[name])
-    gap.guide(x=min(max(length, 0.03), 3))
-    grid = np.linspace(0, 3, 31)
-    off.line(grid, [float(distance(W + s * unit)) for s in grid], label="plain step", color="muted")
-    for name, (move, color) in WAYS.items():
-        off.line(grid, np.round(distance(_many(move, W, unit, grid)), 12), label=name, color=color)
-    off.guide(x=min(length, 3))
-    best = [name for name in WAYS if (facts[f"{name}, order"] or 2) > 1.5]
-    readout = f"A step of length {length:.2f}. To second order in this direction: {', '.join(best) or 'none'}."
+        ends = _many(move, W, unit, lengths)
+        view.trajectory(*_seen(surface, ends[cut[2] : cut[3]]), label=name, color=color)
+        far = np.linalg.norm(ends - goal, axis=(1, 2))
+        gap.line(LENGTHS, far[: cut[0]], label=name, color=color)
+        near = far[cut[0] : cut[1]]
+        facts[f"{name}: distance"] = round(float(far[cut[1]]), 6)
+        facts[f"{name}: order"] = round(float(np.log2(near[1] / near[0])) - 1, 2)
+        left = np.maximum(left, distance(ends[cut[3] :]))
+    gap.guide(x=min(max(length, LENGTHS[0]), LENGTHS[-1]))
+    off.line(GRID, distance(W + GRID[:, None, None] * unit), label="plain", color="muted")
+    off.line(GRID, np.round(left, 12), label="the others").guide(x=min(length, GRID[-1]))
+    second = [name for name in WAYS if facts[f"{name}: order"] > 1.5]
+    who = " and ".join(second) if len(second) < 3 else "all three"
+    readout = f"A step of length {length:.2f}: {who or 'none'} of second order in this direction."
     return Picture([view, gap, off], readout, facts)
 
 
 EXPLORABLE = Explorable(
     name="retraction_paths",
     title="Where does a step end?",
-    question="On frames, drag the step. In which directions is QR of second order, and in which are all three?",
-    answer="pending",
-    caption="pending",
-    alt="pending",
+    question="On frames, against the Euclidean geodesic: into which directions can you drag the step so that QR is of "
+    "second order? And Cayley?",
+    answer="QR: straight up or down, and straight sideways. There the columns of X are perpendicular, X^{T}X is "
+    "diagonal, and Gram and Schmidt have nothing to correct between them. Cayley: only straight up or down, where "
+    "the columns do not turn into each other (K A = 0). Polar is of second order everywhere. Against the canonical "
+    "geodesic Cayley and polar change places.",
+    caption="One step on the frames of two columns in three dimensions, seen along the first column. Left: paths of "
+    "that column; the plain step leaves the sphere (grey). Middle: for short steps the distance of polar from the "
+    "geodesic falls with the third power of the length, that of QR and Cayley with the second only. Right: the plain "
+    "step's end is off the manifold, the others' are not.",
+    alt="Left, a circle with five arrows from its centre to the upper right: the plain step ends farthest out, the "
+    "others curve. Middle, distance against length on log axes: polar is steeper and lower than QR and Cayley. "
+    "Right, a rising curve for the plain step and a flat line at zero.",
     controls=(
         Choice(
             "surface",
             "manifold",
-            {"circle": "circle, n = 2, k = 1", "sphere": "sphere, n = 3, k = 1", "frames": "frames, n = 3, k = 2"},
+            {
+                "circle": "circle (n = 2, k = 1)",
+                "sphere": "sphere (n = 3, k = 1)",
+                "frames": "frames (n = 3, k = 2)",
+            },
             "frames",
-        ),  # fmt: skip
+        ),
         Choice("metric", "geodesic", {"euclidean": "Euclidean", "canonical": "canonical"}, "euclidean"),
         Plane(
-            Range("x", "step, x", -REACH, REACH, 1.2, count=81, stored=5),
-            Range("y", "step, y", -REACH, REACH, 0.8, count=81, stored=5),
+            Range("x", "step to the side", -REACH, REACH, 0.8, count=65, stored=5),
+            Range("y", "step up", -REACH, REACH, 1.0, count=65, stored=5),
             panel=0,
         ),
     ),
