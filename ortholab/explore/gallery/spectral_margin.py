@@ -76,7 +76,11 @@ def _factor_a_step(factors: np.ndarray) -> np.ndarray:
 
 
 def _ring(s: np.ndarray, margin: float) -> Panel:
-    """The eigenvalues of the first W, between the circles that the margin allows and the ring where they lie."""
+    """The eigenvalues of the first W and the circles of the band's edges.
+
+    For U, V Haar and N -> infinity they fill a ring whose outer radius is the root mean square of s (the single ring
+    theorem; Guionnet, Krishnapur, Zeitouni 2011): the dashed circle.
+    """
     values = np.linalg.eigvals(_turns()[0] * s)
     values = values[np.lexsort((np.abs(values), np.round(np.angle(values), 9)))]  # LAPACK's order is its own
     panel = Panel(
@@ -126,8 +130,8 @@ EXPLORABLE = Explorable(
     "that it never turns; its eigenvalues decide, and in a matrix of 24 rows some lie well outside that circle.",
     caption="Singular values within a margin of 0.3 (left), and the largest and the smallest singular value of W^{T}, "
     "as a factor a step (middle). The factor leaves the edges of the band within a few steps. Right: the eigenvalues "
-    "of W lie near a circle (dashed), whose radius is the root mean square of s for wide W, far inside the band's "
-    "edges.",
+    "of W. For wide W all of them lie within the dashed circle, whose radius is the root mean square of s, far inside "
+    "the circles of the band's edges (grey).",
     alt="Left, an S-shaped curve between 0.7 and 1.3 with 24 points. Middle, two series of points that start at the "
     "edges of the band and close in on 1. Right, eigenvalues scattered about the unit circle between two grey "
     "circles.",
