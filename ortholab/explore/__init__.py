@@ -27,19 +27,29 @@ STATIC = "ORTHOLAB_STATIC"
 # One a file of ortholab/explore/gallery, in the order of the book; each file defines EXPLORABLE.
 GALLERY = ("phase_plane", "penalty_flow", "rnn_jacobian")
 
+# Short trainings, one a file of ortholab/explore/films; each defines FILM. They need torch.
+FILMS = ("deep_training", "rnn_penalties")
+
 
 def names() -> tuple[str, ...]:
     """The names of all explorables, in the order of the book."""
     return GALLERY
 
 
+def films() -> tuple[str, ...]:
+    """The names of all films, in the order of the book."""
+    return FILMS
+
+
 def get(name: str) -> Explorable:
-    """Return an explorable by its name; raises ArgumentError, with the names, for any other.
+    """Return an explorable or a film by its name; raises ArgumentError, with the names, for any other.
 
     >>> get("phase_plane").defaults()["sigma_b"]
     0.3
     """
-    check_choice("name", name, GALLERY)
+    check_choice("name", name, (*GALLERY, *FILMS))
+    if name in FILMS:
+        return import_module(f"{__name__}.films.{name}").FILM
     return import_module(f"{__name__}.gallery.{name}").EXPLORABLE
 
 
@@ -62,9 +72,10 @@ def show(name: str) -> None:
     from ortholab._html import Html
     from ortholab.explore.markup import to_plain
 
-    explorable = get(name)
+    static = os.environ.get(STATIC)
+    explorable = get(name) if static else get(name).live()
     text = f"[explorable: {to_plain(explorable.title)}] {to_plain(explorable.picture().readout)}"
-    if os.environ.get(STATIC):
+    if static:
         from ortholab.explore.page import html
 
         Html(html(explorable), text).show()
