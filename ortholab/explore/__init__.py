@@ -18,7 +18,8 @@ from ortholab.explore.explorable import Explorable
 from ortholab.explore.picture import Panel, Picture
 
 __all__ = [
-    "Choice", "Explorable", "Formula", "Panel", "Picture", "Plane", "Range", "Switch", "answer", "get", "names", "show",
+    "Choice", "Explorable", "Formula", "Panel", "Picture", "Plane", "Range", "Switch", "answer", "films", "get",
+    "names", "show",
 ]  # fmt: skip
 
 # Set while the book is built: then a cell's output is plain HTML with stored values, and no widget.
@@ -91,7 +92,7 @@ def show(name: str) -> None:
     if static:
         from ortholab.explore.page import html
 
-        Html(html(explorable), text).show()
+        Html(html(explorable, kicker="Watch" if name in FILMS else "Try it"), text).show()
         return
     try:
         from IPython.core.getipython import get_ipython

@@ -27,9 +27,8 @@ def train(penalty: str) -> Iterator[Picture]:
     y, order = torch.from_numpy(digits.labels), torch.Generator().manual_seed(0)
     model = RNN(28, N, 10, start="orthogonal", generator=0)
     model.W.data *= GAIN
-    rule = PenalisedWeights(
-        model.W.data, "adam", rate=RATE, weight=WEIGHT * (penalty != "none"), gain=GAIN if penalty == "adjusted" else 1.0
-    )
+    target, weight = GAIN if penalty == "adjusted" else 1.0, 0.0 if penalty == "none" else WEIGHT
+    rule = PenalisedWeights(model.W.data, "adam", rate=RATE, weight=weight, gain=target)
     trainer = RecurrentStep(model, BATCH, 28, "adam", rate=RATE, recurrent=rule)
     every, course = UPDATES // (FRAMES - 1), np.full((FRAMES, 3), np.nan)
     for k in range(FRAMES):
@@ -49,7 +48,8 @@ def _picture(update: int, s: np.ndarray, course: np.ndarray, right: float) -> Pi
     now.points(ranks, np.round(s, 5), label="now")
     way = Panel("updates", "singular values of W", xlim=(0, UPDATES), ylim=LIMITS)
     way.guide(y=GAIN, label="g", color="orthogonal").guide(y=1, label="1")
-    for values, label, color in zip(course.T, ("largest", "mean", "smallest"), ("extra", "theory", "data"), strict=True):
+    lines = zip(course.T, ("largest", "mean", "smallest"), ("extra", "theory", "data"), strict=True)
+    for values, label, color in lines:
         way.line(updates, np.round(values, 5), label=label, color=color)
     readout = (
         f"After {update} updates the singular values lie between {s[-1]:.2f} and {s[0]:.2f}, with mean {s.mean():.3f}. "
@@ -68,8 +68,8 @@ FILM = Film(
     ),
     answer=(
         "Learning spreads them: after 200 updates they lie between 0.97 and 1.72, and their mean has hardly moved. (8) "
-        "pulls the mean down to 1.03 and so loses the gain. (10) keeps the mean at 1.26 and halves the spread. How "
-        "well the network reads is nearly the same in all three, in this one short run."
+        "pulls the mean down to 1.03 and so loses the gain. (10) keeps the mean at 1.26 and halves the spread. The "
+        "three networks read 67 to 73 % of the test images: one short run says no more about that."
     ),
     caption=(
         "48 tanh units read images of digits row by row; Adam with 0.001 and a penalty of weight 0.1. Under (8) all "
