@@ -25,7 +25,20 @@ __all__ = [
 STATIC = "ORTHOLAB_STATIC"
 
 # One a file of ortholab/explore/gallery, in the order of the book; each file defines EXPLORABLE.
-GALLERY = ("phase_plane", "saxe_modes", "which_depth", "retraction_paths", "spectral_margin", "srip")
+GALLERY = (
+    "phase_plane",
+    "cobwebs",
+    "jacobian_spectrum",
+    "matrix_products",
+    "saxe_modes",
+    "edge_laws",
+    "which_depth",
+    "retraction_paths",
+    "spectral_margin",
+    "srip",
+    "rnn_jacobian",
+    "penalty_flow",
+)
 
 
 def names() -> tuple[str, ...]:

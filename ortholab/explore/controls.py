@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Range:
             near = min(self.values, key=lambda v: abs(v - self.default))
             raise bad("default", self.default, f"one of the values of the range {self.name!r} (the nearest is {near})")
 
-    @property
+    @cached_property
     def values(self) -> tuple[float, ...]:
         """Every value that the control can take, in rising order."""
         if self.log:
@@ -74,7 +75,7 @@ class Range:
 
         A number within 1e-9 of a value is that value: a front end may have written it with fewer digits.
         """
-        number = check_number(self.name, value, low=self.low, high=self.high)
+        number = check_number(self.name, value, low=min(self.low, self.values[0]), high=max(self.high, self.values[-1]))
         near = min(self.values, key=lambda v: abs(v - number))
         if abs(near - number) > 1e-9 * max(1.0, abs(near)):
             raise bad(self.name, value, f"one of the {len(self.values)} values from {self.low:g} to {self.high:g}")

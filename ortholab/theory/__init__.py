@@ -32,6 +32,7 @@ from ortholab.theory.ensembles import gaussian, haar, weights
 from ortholab.theory.free_moments import free_moments
 from ortholab.theory.fuss_catalan import fuss_catalan_cdf, fuss_catalan_density, fuss_catalan_edge
 from ortholab.theory.gaussian import expect, expect2
+from ortholab.theory.hermite import CorrelationSeries, hermite_coefficients
 from ortholab.theory.lyapunov import lyapunov_exponents
 from ortholab.theory.mean_field import (
     FixedPoint,
@@ -43,17 +44,69 @@ from ortholab.theory.mean_field import (
     variance_map,
     variance_trajectory,
 )
+from ortholab.theory.plane import CriticalLine, PhasePlane
 from ortholab.theory.products import log_singular_values
 from ortholab.theory.recurrent import critical_gain, critical_gain_over_time
 from ortholab.theory.spectrum import JacobianSpectrum
+from ortholab.theory.trace import Trace, trace_spectrum
 from ortholab.theory.universality import UniversalSpectrum
 
 __all__ = [
-    "ACTIVATIONS", "ERF", "GELU", "HARD_TANH", "LINEAR", "RELU", "SILU", "TANH", "Activation", "CriticalPoint",
-    "DepthScales", "FixedPoint", "FixedPoints", "JacobianSpectrum", "UniversalSpectrum", "c_star", "chi",
-    "correlation_map", "correlation_slope", "covariance_map", "critical_at", "critical_gain", "critical_gain_over_time",
-    "critical_point", "critical_points", "deep_linear", "depth_scales", "expect", "expect2", "fixed_points",
-    "free_moments", "fuss_catalan_cdf", "fuss_catalan_density", "fuss_catalan_edge", "gaussian", "get_activation",
-    "haar", "log_singular_values", "lyapunov_exponents", "own_activation", "penalties", "penalty_flow", "phase",
-    "q_star", "recurrent", "retractions", "simulate", "stiefel", "variance_map", "variance_trajectory", "weights",
+    "ACTIVATIONS",
+    "ERF",
+    "GELU",
+    "HARD_TANH",
+    "LINEAR",
+    "RELU",
+    "SILU",
+    "TANH",
+    "Activation",
+    "CorrelationSeries",
+    "CriticalLine",
+    "CriticalPoint",
+    "DepthScales",
+    "FixedPoint",
+    "FixedPoints",
+    "JacobianSpectrum",
+    "PhasePlane",
+    "Trace",
+    "UniversalSpectrum",
+    "c_star",
+    "chi",
+    "correlation_map",
+    "correlation_slope",
+    "covariance_map",
+    "critical_at",
+    "critical_gain",
+    "critical_gain_over_time",
+    "critical_point",
+    "critical_points",
+    "deep_linear",
+    "depth_scales",
+    "expect",
+    "expect2",
+    "fixed_points",
+    "free_moments",
+    "fuss_catalan_cdf",
+    "fuss_catalan_density",
+    "fuss_catalan_edge",
+    "gaussian",
+    "get_activation",
+    "haar",
+    "hermite_coefficients",
+    "log_singular_values",
+    "lyapunov_exponents",
+    "own_activation",
+    "penalties",
+    "penalty_flow",
+    "phase",
+    "q_star",
+    "recurrent",
+    "retractions",
+    "simulate",
+    "stiefel",
+    "trace_spectrum",
+    "variance_map",
+    "variance_trajectory",
+    "weights",
 ]  # fmt: skip

@@ -149,7 +149,7 @@ def bands(plane: Plane) -> list[tuple[float, float]]:
     Outside the support of nu, V / theta at theta = 0 is a convex function of log r, so a crossing of 1 is a simple
     root; the grid crowds where nu's support ends.
     """
-    top, bottom = _outer_edge(plane, upper=True), _outer_edge(plane, upper=False)
+    top, bottom = outer_edge(plane, upper=True), outer_edge(plane, upper=False)
     if not top > bottom:
         return []
     around = np.geomspace(plane.spread, 300, int(6 * np.log(300 / plane.spread)))
@@ -179,8 +179,12 @@ def _is_inside(plane: Plane, log_r: np.ndarray) -> np.ndarray:
     return plane.image(log_r, np.full(log_r.shape, FLOOR)).turn > FLOOR
 
 
-def _outer_edge(plane: Plane, upper: bool) -> float:
-    """log |x| where d log lambda / d log x = 0 on the real axis beyond the support of nu; its end if there is none."""
+def outer_edge(plane: Plane, upper: bool, nearest: float = 1e-14, count: int = 500, rounds: int = 18) -> float:
+    """log |x| where d log lambda / d log x = 0 on the real axis beyond the support of nu; its end if there is none.
+
+    ``nearest``: the least distance from nu's support, in log |x|, at which it is looked for, on ``count`` points; each
+    of ``rounds`` divides the bracket by sixteen.
+    """
     end = plane.top if upper else plane.bottom
     if end <= 0:
         return plane.lowest
@@ -191,17 +195,15 @@ def _outer_edge(plane: Plane, upper: bool) -> float:
             return plane.image(np.log(end) + sign * gap, np.zeros(gap.shape)).slope.real
 
     # The slope rises from -infinity (or a finite value) to 1 as x leaves the support.
-    gaps = np.geomspace(1e-14, 250, 500)
+    gaps = np.geomspace(nearest, 250, count)
     values = slope(gaps)
     positive = np.flatnonzero((values > 0) & np.isfinite(values))
     negative = np.flatnonzero((values < 0) & np.isfinite(values))
     if not negative.size or not positive.size or negative[-1] > positive[-1]:
         return float(np.log(end))
     low, high = np.log(gaps[negative[-1]]), np.log(gaps[negative[-1] + 1])
-    for _ in range(70):
-        middle = 0.5 * (low + high)
-        if slope(np.exp(np.array([middle])))[0] > 0:
-            high = middle
-        else:
-            low = middle
+    for _ in range(rounds):
+        cuts = np.linspace(low, high, 17)
+        first = int(np.argmax(np.append(slope(np.exp(cuts[1:-1])) > 0, True)))
+        low, high = cuts[first], cuts[first + 1]
     return float(np.log(end) + sign * np.exp(0.5 * (low + high)))

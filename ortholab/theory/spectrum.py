@@ -167,6 +167,19 @@ class Spectrum:
         return total
 
 
+def layer_atoms(law: SlopeLaw, depth: int, log_gain: float, orthogonal: bool) -> list[tuple[float, float]]:
+    """Atoms (log lambda, mass) of the product: one at a^L of mass 1 - L P(D != a), and the largest of those at 0."""
+    atoms = []
+    for value, mass in zip(law.atoms, law.masses, strict=True):
+        # 1 - mass would lose the digits of a small probability: add up the others instead.
+        missing = law.masses[law.atoms != value].sum() + law.continuous_mass
+        if value == 0:
+            atoms.append((-np.inf, float(mass)))
+        elif orthogonal and 1 - depth * missing > 0:
+            atoms.append((depth * (log_gain + float(np.log(value))), float(1 - depth * missing)))
+    return atoms
+
+
 class JacobianSpectrum(Spectrum):
     """The law of lambda = s^2, s the singular values of the Jacobian of ``depth`` random layers, at infinite width.
 
@@ -213,7 +226,7 @@ class JacobianSpectrum(Spectrum):
         else:
             spread = self.depth * (self.law.relative_variance() + (not orthogonal))
             part = Curve(LayerPlane(self.law, self.depth, log_gain, orthogonal), 2 * log_mean + np.log1p(spread))
-        super().__init__(part, self._atoms(log_gain, orthogonal), float(log_mean))
+        super().__init__(part, layer_atoms(self.law, self.depth, log_gain, orthogonal), float(log_mean))
         total = part.mass + sum(mass for _, mass in self.log_atoms)
         if not abs(total - 1) < 1e-9:
             raise ArgumentError(
@@ -233,18 +246,6 @@ class JacobianSpectrum(Spectrum):
         if sigma_w is None:
             raise bad("q", None, "given, or sigma_w (with sigma_b), whose fixed point q* is then used")
         return q_star(self.activation, sigma_w, 0.0 if sigma_b is None else sigma_b)
-
-    def _atoms(self, log_gain: float, orthogonal: bool) -> list[tuple[float, float]]:
-        """Free products keep an atom at a^L of mass 1 - L P(D != a), and the largest of the atoms at 0."""
-        atoms = []
-        for value, mass in zip(self.law.atoms, self.law.masses, strict=True):
-            # 1 - mass would lose the digits of a small probability: add up the others instead.
-            missing = self.law.masses[self.law.atoms != value].sum() + self.law.continuous_mass
-            if value == 0:
-                atoms.append((-np.inf, float(mass)))
-            elif orthogonal and 1 - self.depth * missing > 0:
-                atoms.append((self.depth * (log_gain + float(np.log(value))), float(1 - self.depth * missing)))
-        return atoms
 
     def __repr__(self) -> str:
         return (

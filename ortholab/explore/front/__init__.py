@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ortholab._tokens import DARK_NOTEBOOK, css, declarations, NAMES
+from ortholab._tokens import DARK_NOTEBOOK, NAMES, css, declarations
 
 HERE = Path(__file__).resolve().parent
 _EXPORT = "export default { render, boot };\n"
