@@ -43,7 +43,7 @@ def write_assets(generated: Path) -> dict[str, object]:
         shutil.rmtree(copy, ignore_errors=True)
     else:
         copy.mkdir(exist_ok=True)
-        for name in pyodide.FILES:
+        for name in pyodide.BYTES:
             if not (copy / name).exists() or (copy / name).stat().st_size != (source / name).stat().st_size:
                 shutil.copyfile(source / name, copy / name)
     return {
@@ -64,10 +64,10 @@ def tags(body: str, pathto: Callable, assets: dict) -> str:
         "worker": f"worker.js?v={version['worker.js']}",
         "bundle": f"ortholab.zip?v={version['ortholab.zip']}",
         "bundle_sha256": assets["bundle_sha256"],
-        "sources": [f"{folder}pyodide-{pyodide.VERSION}/"] * assets["copy"] + [pyodide.ADDRESS],
-        "files": pyodide.FILES,
+        "sources": [f"{folder}pyodide-{pyodide.VERSION}/"] * assets["copy"] + [pyodide.CDN],
+        "files": {name: {"sha256": pyodide.FILES[name], "bytes": size} for name, size in pyodide.BYTES.items()},
         "packages": list(pyodide.PACKAGES),
-        "megabytes": round(sum(entry["bytes"] for entry in pyodide.FILES.values()) / 1e6),
+        "megabytes": round(sum(pyodide.BYTES.values()) / 1e6),
     }
     written = html.escape(json.dumps(config), quote=True)
     return (

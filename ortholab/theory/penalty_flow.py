@@ -8,8 +8,9 @@ Rest points are 0 (unstable) and the gain (stable, approached at the rate 8 lamb
 the case gain = 1, (10) the case gain = sigma_w. Time is that of gradient flow, t = step size x number of steps. The
 values hold for any matrix, at any size: the short side decides how many singular values there are.
 
-The last function is about another penalty, that of the code published with the deck, which subtracts the matrix of ones
-instead of I. Functions take numbers or arrays of singular values and raise ArgumentError for what is not finite.
+The last two functions are about another penalty, that of the code published with the deck, which subtracts the matrix
+of ones instead of I. Functions take numbers or arrays of singular values, and raise ArgumentError for what is not
+finite.
 """
 
 from __future__ import annotations
@@ -187,6 +188,35 @@ def published_flow(
     # In the direction of the ones it is the flow of a penalty with the identity whose gain is gain sqrt(N).
     along = singular_value(gain, t, coefficient=coefficient, gain=gain * math.sqrt(N))
     return along, gain / np.sqrt(1 + 8 * coefficient * t / (N * gain) ** 2)
+
+
+def published_spectrum(W: ArrayLike, t: ArrayLike, *, coefficient: float = 1.0, gain: float = 1.0) -> np.ndarray:
+    """Singular values, descending, under the penalty of the published code alone, from W (n, k) of rank k at time 0.
+
+    The flow is linear in B = gain^2 (W^T W)^-1: with e = 1 / sqrt(k), the unit vector of ones, and
+    x = 4 lambda t / (k gain^2),
+
+        B(t) = F B F + (1 - e^-2x) / k e e^T + (2 x / k) (I - e e^T),    F = I - (1 - e^-x) e e^T,
+
+    the solution of B' = 2 c I - c (1 1^T B + B 1 1^T), c = x / (k t). Then s = gain / sqrt(eigenvalues of B(t)).
+    Times (T,) give shape (T, k). Raises ArgumentError, also for a W whose columns are dependent or nearly so.
+
+    >>> published_spectrum(np.eye(4), [0.0, 100.0]).round(3).tolist()
+    [[1.0, 1.0, 1.0, 1.0], [2.0, 0.14, 0.14, 0.14]]
+    """
+    W, t, gain = check_array("W", W, ndim=2), check_array("t", t, ndim=1, low=0), _gain(gain)
+    if not W.size or np.abs(W).max() > LARGEST:
+        raise bad("W", W, f"a matrix with entries of at most {LARGEST:g}")
+    k = W.shape[1]
+    _, s, V = np.linalg.svd(W, full_matrices=False)
+    if len(s) < k or not s[-1] > 1e-6 * s[0]:
+        raise bad("W", W.shape, "of full column rank, its singular values within a factor of 1e6")
+    x = (4 * check_number("coefficient", coefficient, low=0) * t / (k * gain**2))[:, None, None]
+    ones, across = np.full((k, k), 1 / k), np.eye(k) - 1 / k  # the two projections
+    root_B = (gain / s)[:, None] * (V @ (across + np.exp(-x) * ones))
+    root_rest = np.sqrt(-np.expm1(-2 * x) / k) * ones + np.sqrt(2 * x / k) * across
+    # singular values of a root of B(t): its eigenvalues would lose twice as many digits
+    return gain / np.linalg.svd(np.concatenate([root_B, root_rest], axis=1), compute_uv=False)[:, ::-1]
 
 
 def _rate(coefficient: float, gain: float) -> float:

@@ -230,3 +230,28 @@ def test_no_balance_beyond_the_breaking_force():
     assert penalty_flow.balance(limit, coefficient=0.7, gain=1.25) == pytest.approx(1.25 / 3**0.5)
     with pytest.raises(NoFixedPointError, match="force must be at most"):
         penalty_flow.balance(1.01 * limit, coefficient=0.7, gain=1.25)
+
+
+@gained
+@pytest.mark.parametrize("shape", [(1, 1), (5, 5), (7, 3)])
+@pytest.mark.parametrize("t", [0.0, 0.7, 20.0])
+def test_published_spectrum_from_any_start(shape, gain, t):
+    W = np.random.default_rng(3).standard_normal(shape)
+    end = flow_of_matrices(lambda X: 0.7 * penalties.published_gradient(X, gain=gain), W, t)
+    found = penalty_flow.published_spectrum(W, [t], coefficient=0.7, gain=gain)
+    np.testing.assert_allclose(found, spectrum(end)[None], rtol=1e-6)
+
+
+@gained
+def test_published_spectrum_from_an_orthogonal_start(gain):
+    t = np.array([0.0, 3.0, 1e3, 1e6])  # far beyond where exp(x) would overflow
+    along, others = penalty_flow.published_flow(t, width=6, gain=gain)
+    found = penalty_flow.published_spectrum(gain * haar(6, rng=1), t, gain=gain)
+    np.testing.assert_allclose(found[:, 0], along, rtol=1e-12)
+    np.testing.assert_allclose(found[:, 1:], np.tile(others, (5, 1)).T, rtol=1e-12)
+
+
+@pytest.mark.parametrize("W", [np.ones((3, 3)), np.ones((2, 3)), np.zeros((2, 2)), 1e7 * np.eye(2), np.ones((0, 0))])
+def test_published_spectrum_refuses(W):
+    with pytest.raises(ArgumentError, match="W"):
+        penalty_flow.published_spectrum(W, [1.0])

@@ -204,6 +204,7 @@ class View {
       button.textContent = "Pause";
       button.setAttribute("aria-pressed", "true");
       this.playing = setInterval(() => {
+        if (this.busy) return; // a kernel that trains may take longer than a tick
         at += 1;
         this.set({ [control.name]: control.values[at] });
         if (at >= control.values.length - 1) stop();
@@ -240,8 +241,8 @@ class View {
   }
 
   get host() {
-    if (this.spec.film) return null;
     if (this.met) return this.kernel;
+    if (this.spec.film) return null; // a page has its frames stored
     return this.browser?.state === "live" ? this.browser : null;
   }
 
@@ -392,7 +393,8 @@ class View {
     this.met = alive;
     this.el.dataset.state = alive ? "live" : "failed";
     this.button.hidden = true;
-    this.status.textContent = alive ? "Computed live by the kernel." : "No kernel answers: run the cell again to compute.";
+    const live = this.spec.film ? "Press Play: the kernel trains it now, frame by frame." : "Computed live by the kernel.";
+    this.status.textContent = alive ? live : "No kernel answers: run the cell again to compute.";
   }
 }
 
@@ -400,7 +402,7 @@ class View {
 function render({ model, el }) {
   const spec = model.get("spec");
   el.classList.add("ol", "ol-explorable");
-  const heading = element("div", { class: "ol-x-head" }, element("span", { class: "ol-x-kicker" }, "Try it"), " ", words(element("strong"), spec.title));
+  const heading = element("div", { class: "ol-x-head" }, element("span", { class: "ol-x-kicker" }, spec.film ? "Watch" : "Try it"), " ", words(element("strong"), spec.title));
   const live = element("div", { class: "ol-x-live" });
   const answer = element("details", { class: "ol-x-answer" }, element("summary", {}, "Answer"), words(element("p"), spec.answer));
   el.append(heading, words(element("p", { class: "ol-x-question" }), spec.question), live, answer);

@@ -1,0 +1,77 @@
+"""The browser's Python, run by Node, answers what the native one answers: words equal, numbers to 1e-12."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ortholab import explore
+from ortholab.explore.controls import Formula, flatten
+
+sys.path.insert(0, str(Path(__file__).parent))
+from ask import in_node, missing, moves
+from same import differences
+
+RANDOM = 12  # settings of each explorable, besides those that a page stores
+
+HOSTILE = (
+    "__import__('os').system('id')", "x.__class__", "(lambda: x)()", "[x for x in (1,)]", "x[0]", "f'{x}'", "(y := x)",
+    "9**9**9**9", "(" * 150 + "x" + ")" * 150, "-" * 150 + "x", "x" * 5000, "tanh(x=1)", "tanh(*x)", "__builtins__",
+    "b'x'", "</script><script>alert(1)</script>", "x\0", "await x", "x if x else 1", "exec('x')", "open('/etc/passwd')",
+    "globals()", "import os", "", "ｔａｎｈ(x)", "x; x", "'x' * 10**9", "1e999", "self.postMessage(x)", "js.document",
+)  # fmt: skip
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "all is here")
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[tuple[str, str]]:
+    """Every stored state, random moves, and the formulas that a page must refuse."""
+    asked = []
+    for name in explore.names():
+        states = [*explore.get(name).states(), *moves(name, RANDOM, seed=1)]
+        asked += [(name, json.dumps(state)) for state in states]
+        boxes = [control for control in flatten(explore.get(name).controls) if isinstance(control, Formula)]
+        for box in boxes:
+            shown = dict([box.shown_when]) if box.shown_when else {}
+            asked += [(name, json.dumps(shown | {box.name: text})) for text in (box.default, *HOSTILE)]
+    return asked
+
+
+@pytest.fixture(scope="module")
+def answers(pairs) -> list[str]:
+    """What the browser's Python says to each."""
+    return [line["answer"] for line in in_node(pairs)[1]]
+
+
+def test_every_answer_equals_the_native_one(pairs, answers):
+    assert len(answers) == len(pairs) >= len(explore.names())
+    wrong = []
+    for (name, request), answer in zip(pairs, answers, strict=True):
+        found = differences(json.loads(explore.answer(name, request)), json.loads(answer))
+        wrong += [f"{name} {request[:200]} {line}" for line in found[:3]]
+    assert wrong == []
+
+
+def test_hostile_formulas_get_a_message(pairs, answers):
+    refused = 0
+    for (_, request), answer in zip(pairs, answers, strict=True):
+        if any(text in HOSTILE for text in json.loads(request).values() if isinstance(text, str)):
+            message = json.loads(answer).get("error", "")
+            assert 10 < len(message) < 400, request
+            assert "Error in" not in message, message  # an error that nobody foresaw
+            refused += 1
+    assert refused >= 20
+
+
+def test_a_wrong_answer_is_seen(answers):
+    """The comparison is not blind: one number of the first picture moved by 1e-9 of the largest is found."""
+    right = json.loads(answers[0])
+    wrong = json.loads(answers[0])
+    mark = next(m for panel in wrong["picture"]["panels"] for m in panel["marks"] if m.get("y"))
+    mark["y"][0] = mark["y"][0] + 1e-9 * max(abs(v) for v in mark["y"] if v is not None)
+    assert differences(right, right) == []
+    assert len(differences(right, wrong)) == 1
