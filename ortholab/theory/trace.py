@@ -9,6 +9,7 @@ as exact as the spectrum's own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def trace_spectrum(
     activation, depth = get_activation(activation), check_int("depth", depth, 2)
     orthogonal = check_choice("weights", weights, ("orthogonal", "gaussian")) == "orthogonal"
     lowest = check_number("lowest", lowest, low=-600.0, high=-1.0)
-    law = SlopeLaw(activation, check_number("q", q, low=0.0))
+    law = _law(activation, check_number("q", q, low=0.0))
     mean = law.mean()
     if mean < 1e-250:
         raise bad("q", q, f"a variance at which phi' of {activation.name} does not vanish")
@@ -63,6 +64,12 @@ def trace_spectrum(
         place, density, top = _follow(LayerPlane(law, depth, log_gain, orthogonal), lowest)
     log_max = max([top, *(where for where, _ in atoms)])
     return Trace(place, density, atoms, float(log_max), float(np.exp(0.5 * log_gain)), float(spread))
+
+
+@lru_cache(maxsize=8)
+def _law(activation: Activation, q: float) -> SlopeLaw:
+    """Kept while the depth changes: most of the work is in the panels that it has grown."""
+    return SlopeLaw(activation, q)
 
 
 _POINTS, _CHUNK = 64, 32

@@ -81,19 +81,19 @@ def _correlations(
 EXPLORABLE = Explorable(
     name="cobwebs",
     title="Layer after layer",
-    question="Set σ_b = 0 and bring σ_w down to 1 (tanh). The staircase on the left walks to 0: does it get there like a "
-    "power of a number, as it does at σ_w = 0.9? Then go back to σ_b = 0.3: at which σ_w does the end of the "
-    "right staircase leave 1?",
-    answer="No. At σ_w = 1 map and diagonal touch at 0 with one slope, and the steps get ever shorter: after 12 layers "
-    "q is still 0.045, close to 1/(2l), and at σ_w = 0.9, where each layer takes off a fifth, it is 0.009. At "
-    "σ_b = 0.3 the end of the correlation leaves 1 between σ_w = 1.38 and 1.40, where the slope χ of its map at "
-    "c = 1 passes 1.",
-    caption="tanh at σ_w = 1.5, σ_b = 0.3. Up to the map, across to the diagonal: each corner is a layer. From q = 3 "
-    "the variance is at q^{*} = 0.961 after a few layers. The map of correlations hugs the diagonal (χ = "
+    question="Set σ_b = 0 and bring σ_w down to 1 (tanh). The staircase on the left walks to 0: does it get there "
+    "like a power of a number, as it does at σ_w = 0.9? Then go back to σ_b = 0.3: at which σ_w does the "
+    "end of the right staircase leave 1?",
+    answer="No. At σ_w = 1 map and diagonal touch at 0 with one slope, and the steps get ever shorter: after 12 "
+    "layers q is still 0.045, close to 1/(2l), and at σ_w = 0.9, where each layer takes off a fifth, it is "
+    "0.009. At σ_b = 0.3 the end of the correlation leaves 1 between σ_w = 1.38 and 1.40, where the slope χ "
+    "of its map at c = 1 passes 1.",
+    caption="tanh at σ_w = 1.5, σ_b = 0.3. Up to the map, across to the diagonal: each corner is a layer. From q = "
+    "3 the variance is at q^{*} = 0.961 after a few layers. The map of correlations hugs the diagonal (χ = "
     "1.061), and twelve layers leave the pair short of c^{*} = 0.767.",
-    alt="Two squares with a diagonal, a curve and a staircase between them. Left: the staircase falls from 3 to the "
-    "crossing near 1 in four steps. Right: curve and diagonal nearly coincide, and many small steps climb from "
-    "0.2.",
+    alt="Two squares with a diagonal, a curve and a staircase between them. Left: the staircase falls from 3 to "
+    "the crossing near 1 in four steps. Right: curve and diagonal nearly coincide, and many small steps "
+    "climb from 0.2.",
     controls=(
         *phi_controls(),
         Range("sigma_w", "σ_w", 0.5, 3.0, 1.5, count=126),

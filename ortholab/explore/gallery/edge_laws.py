@@ -94,18 +94,18 @@ EXPLORABLE = Explorable(
     name="edge_laws",
     title="Where the printed edge fails",
     question="Orthogonal weights, 5 % dead units: up to which depth is the printed edge (7) wrong, and what happens "
-    "there? How deep may a network be if 0.5 % of its units are dead? And what is wrong with (6), for Gaussian "
-    "weights?",
-    answer="Up to L = 19, as long as L(1 − p) < 1. There some directions meet no dead unit and keep their full growth: "
-    "λ_{max} = p^{−L}, 1.507 at L = 8 where (7) says 1.072. With 0.5 % dead units that holds up to L = 199. (6) "
-    "has the right shape and lacks a factor that tends to e: 2.87 at L = 8, 2.72 at L = 256. Both laws of the "
-    "variance are right.",
-    caption="Orthogonal weights, 5 % dead units, σ_w^{2} = 1/p. Below L = 20 the printed edge (dashed) is too low: at L "
-    "= 8 it is 1.072, and the largest s^{2} is 1.507. Beyond, it is exact. Dots: means of two products of width "
-    "60.",
-    alt="Left: the largest squared singular value against depth on logarithmic axes, nearly level at first, rising "
-    "from depth 20; a dashed red line lies below its level part. Right: the variance, a straight line with dots "
-    "on it.",
+    "there? How deep may a network be if 0.5 % of its units are dead? And what is wrong with (6), for "
+    "Gaussian weights?",
+    answer="Up to L = 19, as long as L(1 − p) < 1. There some directions meet no dead unit and keep their full "
+    "growth: λ_{max} = p^{−L}, 1.507 at L = 8 where (7) says 1.072. With 0.5 % dead units that holds up to "
+    "L = 199. (6) has the right shape and lacks a factor that tends to e: 2.87 at L = 8, 2.72 at L = 256. "
+    "Both laws of the variance are right.",
+    caption="Orthogonal weights, 5 % dead units, σ_w^{2} = 1/p. Below L = 20 the printed edge (dashed) is too low: "
+    "at L = 8 it is 1.072, and the largest s^{2} is 1.507. Beyond, it is exact. Dots: means of two products "
+    "of width 60.",
+    alt="Left: the largest squared singular value against depth on logarithmic axes, nearly level at first, "
+    "rising from depth 20; a dashed red line lies below its level part. Right: the variance, a straight "
+    "line with dots on it.",
     controls=(
         Choice("kind", "weights", {"orthogonal": "orthogonal", "gaussian": "Gaussian"}, "orthogonal"),
         Range("dead", "dead share 1 − p", 0.0005, 0.5, 0.05, log=True, count=61, stored=6),

@@ -103,13 +103,13 @@ EXPLORABLE = Explorable(
     title="One mean, many spectra",
     question="Every network here has χ = 1. At depth 32, which keeps its largest s below 1.25? What is the best that "
     "Gaussian weights can do, and the best for ReLU?",
-    answer="Orthogonal weights with a small q^{*}: tanh at q^{*} = 1/64 has s_{max} = 1.20 (and the linear network 1, "
-    "at any depth). Gaussian weights reach 9.40 even without any activation, and ReLU 9.25 even with orthogonal "
-    "weights.",
-    caption="An orthogonal tanh network of depth 8 at q^{*} = 1/4. Its mean s^{2} is 1, but s runs from below 0.1 to "
-    "2.05. Line: theory for infinite width; bars and dots: two networks of width 80.",
-    alt="Left: a density of log s, a skewed hill with its steep side near s = 2, over bars that follow it. Right: s "
-    "in falling order, from 2 down to less than 0.1, dots on a line.",
+    answer="Orthogonal weights with a small q^{*}: tanh at q^{*} = 1/64 has s_{max} = 1.20 (and the linear network "
+    "1, at any depth). Gaussian weights reach 9.40 even without any activation, and ReLU 9.25 even with "
+    "orthogonal weights.",
+    caption="An orthogonal tanh network of depth 8 at q^{*} = 1/4. Its mean s^{2} is 1, but s runs from below 0.1 "
+    "to 2.05. Line: theory for infinite width; bars and dots: two networks of width 80.",
+    alt="Left: a density of log s, a skewed hill with its steep side near s = 2, over bars that follow it. "
+    "Right: s in falling order, from 2 down to less than 0.1, dots on a line.",
     controls=(
         Choice("phi", "activation", NAMES, "tanh"),
         Choice("kind", "weights", {"orthogonal": "orthogonal", "gaussian": "Gaussian"}, "orthogonal"),
@@ -118,4 +118,5 @@ EXPLORABLE = Explorable(
     ),
     compute=compute,
     grid=("phi", "kind"),
+    slow="For a smooth activation the law of the slopes is integrated at some forty complex points, again and again.",
 )

@@ -78,15 +78,17 @@ def _words(kind: str, depth: int, gain: float, at: np.ndarray, values: np.ndarra
 EXPLORABLE = Explorable(
     name="matrix_products",
     title="Multiply random matrices",
-    question="Take 16 Gaussian factors. Which gain brings the median s back to 1, and how large is the largest s then? "
-    "What does the gain do to orthogonal factors?",
-    answer="σ_w = 1.41: the median is back at 0.99, and the largest s is 1,630. The gain moves the whole list up or "
-    "down on a logarithmic axis and cannot change its width. Orthogonal factors keep all s together, at "
+    question="Take 16 Gaussian factors. Which gain brings the median s back to 1, and how large is the largest s "
+    "then? What does the gain do to orthogonal factors?",
+    answer="σ_w = 1.41: the median is back at 0.99, and the largest s is 1,630. The gain moves the whole list up "
+    "or down on a logarithmic axis and cannot change its width. Orthogonal factors keep all s together, at "
     "σ_w^{L}: there the gain is all that matters, and the right one is 1.",
-    caption="Gaussian factors of width 32, up to L = 8. The mean of s^{2} stays 1, but half of the s are below 0.067 "
-    "while the largest is 4.81. Lines: Fuss–Catalan law of infinite width; squares and bars: one product.",
-    alt="Left: columns of points for 1 to 8 factors, their lower ends falling ever deeper; four lines fan out from "
-    "one point, the top one rising a little. Right: a skewed hill over bars, with a long tail to the left.",
+    caption="Gaussian factors of width 32, up to L = 8. The mean of s^{2} stays 1, but half of the s are below "
+    "0.067 while the largest is 4.81. Lines: Fuss–Catalan law of infinite width; squares and bars: one "
+    "product.",
+    alt="Left: columns of points for 1 to 8 factors, their lower ends falling ever deeper; four lines fan out "
+    "from one point, the top one rising a little. Right: a skewed hill over bars, with a long tail to the "
+    "left.",
     controls=(
         Choice("kind", "matrices", {"gaussian": "Gaussian", "orthogonal": "orthogonal"}, "gaussian"),
         Range("depth", "factors L", 1, 32, 8, log=True, whole=True, count=11, stored=6),
