@@ -3,7 +3,7 @@
 // Every file of Pyodide is fetched here, once, with its sha256; Pyodide then gets exactly these bytes. A source that
 // fails (no copy beside the page, no network, a wrong hash) gives way to the next.
 
-let answer;
+let answer, heap; // the Python function, and how large Python's memory is
 
 const base64 = (hex) => btoa(String.fromCharCode(...hex.match(/../g).map((pair) => parseInt(pair, 16))));
 
@@ -74,6 +74,7 @@ async function boot(source, { files, packages }, library) {
   postMessage({ kind: "progress", text: "Importing the library", part: null });
   pyodide.unpackArchive(await library, "zip", { extractDir: "/home/pyodide" });
   answer = pyodide.runPython(IMPORT);
+  heap = () => pyodide._module.HEAP8.length;
   return `Python ${pyodide.runPython("import sys; '.'.join(map(str, sys.version_info[:2]))")}`;
 }
 
@@ -98,6 +99,6 @@ self.onmessage = ({ data }) => {
   if (data.kind === "ask") {
     const began = performance.now();
     const text = answer(data.name, data.request);
-    postMessage({ kind: "answer", id: data.id, text, milliseconds: performance.now() - began });
+    postMessage({ kind: "answer", id: data.id, text, milliseconds: performance.now() - began, heap: heap() });
   }
 };
