@@ -18,7 +18,8 @@ from ortholab.explore.explorable import Explorable
 from ortholab.explore.picture import Panel, Picture
 
 __all__ = [
-    "Choice", "Explorable", "Formula", "Panel", "Picture", "Plane", "Range", "Switch", "answer", "get", "names", "show",
+    "Choice", "Explorable", "Formula", "Panel", "Picture", "Plane", "Range", "Switch", "answer", "films", "get",
+    "names", "show",
 ]  # fmt: skip
 
 # Set while the book is built: then a cell's output is plain HTML with stored values, and no widget.
@@ -40,19 +41,29 @@ GALLERY = (
     "penalty_flow",
 )
 
+# Short trainings, one a file of ortholab/explore/films; each defines FILM. They need torch.
+FILMS = ("deep_training", "rnn_penalties")
+
 
 def names() -> tuple[str, ...]:
     """The names of all explorables, in the order of the book."""
     return GALLERY
 
 
+def films() -> tuple[str, ...]:
+    """The names of all films, in the order of the book."""
+    return FILMS
+
+
 def get(name: str) -> Explorable:
-    """Return an explorable by its name; raises ArgumentError, with the names, for any other.
+    """Return an explorable or a film by its name; raises ArgumentError, with the names, for any other.
 
     >>> get("phase_plane").defaults()["sigma_b"]
     0.3
     """
-    check_choice("name", name, GALLERY)
+    check_choice("name", name, (*GALLERY, *FILMS))
+    if name in FILMS:
+        return import_module(f"{__name__}.films.{name}").FILM
     return import_module(f"{__name__}.gallery.{name}").EXPLORABLE
 
 
@@ -75,12 +86,13 @@ def show(name: str) -> None:
     from ortholab._html import Html
     from ortholab.explore.markup import to_plain
 
-    explorable = get(name)
+    static = os.environ.get(STATIC)
+    explorable = get(name) if static else get(name).live()
     text = f"[explorable: {to_plain(explorable.title)}] {to_plain(explorable.picture().readout)}"
-    if os.environ.get(STATIC):
+    if static:
         from ortholab.explore.page import html
 
-        Html(html(explorable), text).show()
+        Html(html(explorable, kicker="Watch" if name in FILMS else "Try it"), text).show()
         return
     try:
         from IPython.core.getipython import get_ipython

@@ -47,6 +47,10 @@ class Explorable:
         """The values that the controls start with."""
         return {control.name: control.default for control in flatten(self.controls)}
 
+    def live(self) -> Explorable:
+        """Return what a kernel shows: the same; a film opens at its first frame there."""
+        return self
+
     def check(self, values: dict[str, object]) -> dict[str, Value]:
         """Return a value for every control, checked; those that are missing get their default.
 
