@@ -11,7 +11,7 @@ from ortholab.explore.controls import Choice, Plane, Range
 from ortholab.explore.explorable import Explorable
 from ortholab.explore.gallery._deep_sample import sample
 from ortholab.explore.picture import Panel, Picture
-from ortholab.theory.correlation_series import (
+from ortholab.theory.difference_map import (
     bounded_q_star,
     difference_map,
     fixed_difference,
