@@ -12,7 +12,7 @@ from ortholab.explore.picture import Panel, Picture
 from ortholab.theory.unequal_factors import factors_at, unequal_learning_times
 
 LEARNT = 0.95  # a mode counts as learnt at this share of its goal
-DEPTHS = tuple(int(n) for n in np.unique(np.geomspace(1, 64, 19).round()))
+DEPTHS = (1, 2, 3, 4, 6, 8, 12, 20, 32, 64)  # of the curve of steps
 STEP = 0.1  # of descent, in units of the best step size: small enough to follow gradient flow
 
 
