@@ -81,7 +81,7 @@ def html(explorable: Explorable, kicker: str = "Try it") -> str:
         f"<strong>{to_html(explorable.title)}</strong></div>"
         f'<p class="ol-x-question">{to_html(explorable.question)}</p>'
         f'<div class="ol-x-still">{still}</div>'
-        f"<figcaption>{to_html(explorable.caption)}</figcaption>"
+        f"<figcaption>As it opens: {to_html(explorable.caption)}</figcaption>"
         f'<details class="ol-x-answer"><summary>Answer</summary><p>{to_html(explorable.answer)}</p></details>'
         f'<script type="application/json" class="ol-x-data">{data}</script></figure>'
     )

@@ -38,7 +38,7 @@ class CriticalLine:
 
 
 class PhasePlane:
-    """q* and chi of one activation at arrays of points, to about 1e-6 relative.
+    """q* and chi of one activation at arrays of points, to about 1e-6 relative (1e-5 where q* is nearly marginal).
 
     ``sigma_w`` > 0 and ``sigma_b`` >= 0 are arrays that broadcast; so are the answers. NaN stands where
     :func:`~ortholab.theory.mean_field.q_star` raises NoFixedPointError (no stable fixed point, or several), looked for
@@ -47,7 +47,7 @@ class PhasePlane:
 
     >>> plane = PhasePlane("tanh")
     >>> plane.chi([1.0, 1.5], 0.3).round(4).tolist()
-    [0.7168, 1.061]
+    [0.7003, 1.061]
     """
 
     def __init__(self, activation: str | Activation):

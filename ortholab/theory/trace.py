@@ -9,6 +9,7 @@ as exact as the spectrum's own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def trace_spectrum(
     activation, depth = get_activation(activation), check_int("depth", depth, 2)
     orthogonal = check_choice("weights", weights, ("orthogonal", "gaussian")) == "orthogonal"
     lowest = check_number("lowest", lowest, low=-600.0, high=-1.0)
-    law = SlopeLaw(activation, check_number("q", q, low=0.0))
+    law = _law(activation, check_number("q", q, low=0.0))
     mean = law.mean()
     if mean < 1e-250:
         raise bad("q", q, f"a variance at which phi' of {activation.name} does not vanish")
@@ -65,8 +66,13 @@ def trace_spectrum(
     return Trace(place, density, atoms, float(log_max), float(np.exp(0.5 * log_gain)), float(spread))
 
 
-_STEPS = np.geomspace(1e-4, 250.0, 112)  # below the top edge, in log |x|: square roots at the edge, powers far below
-_CHUNK = 16
+@lru_cache(maxsize=8)
+def _law(activation: Activation, q: float) -> SlopeLaw:
+    """Kept while the depth changes: most of the work is in the panels that it has grown."""
+    return SlopeLaw(activation, q)
+
+
+_POINTS, _CHUNK = 64, 32
 _FAINT = 1e-5  # of the peak
 
 
@@ -76,8 +82,10 @@ def _follow(plane: LayerPlane, lowest: float) -> tuple[np.ndarray, np.ndarray, f
     dear = plane.law.continuous
     log_r, log_lambda, density = [top], [], [0.0]
     log_lambda.append(float(plane.image(np.array([top]), np.full(1, FLOOR)).log_lambda[0]))
-    for i in range(0, _STEPS.size, _CHUNK):
-        part = _points(plane, top - _STEPS[i : i + _CHUNK])
+    # Square roots at the edge want points that crowd there, powers far below want them by factors.
+    steps = np.geomspace(1e-4, 1.2 * max(log_lambda[0] - lowest, 1.0), _POINTS)
+    for i in range(0, _POINTS, _CHUNK):
+        part = _points(plane, top - steps[i : i + _CHUNK])
         for known, new in zip((log_r, log_lambda, density), part, strict=True):
             known.extend(new.tolist())
         peak = max(density)
@@ -110,8 +118,8 @@ def _sharpen(plane: LayerPlane, columns: np.ndarray) -> np.ndarray:
         if i == on.size - 2:  # the top edge is known, and the steps crowd there already
             continue
         off, inside = (columns[0, i + 1], columns[0, i]) if on[i] else (columns[0, i], columns[0, i + 1])
-        for _ in range(5):
-            cuts = np.linspace(off, inside, 33)
+        for _ in range(3):
+            cuts = np.linspace(off, inside, 17)
             first = int(np.argmax(np.append(angle(plane, cuts[1:-1]) > 2 * FLOOR, True)))
             off, inside = cuts[first], cuts[first + 1]
         width = columns[0, max(i - 1, 0)] - off if on[i] else columns[0, min(i + 2, on.size - 1)] - off

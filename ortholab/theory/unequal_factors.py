@@ -36,7 +36,7 @@ def _smallest(u: np.ndarray, d: np.ndarray, counts: np.ndarray) -> np.ndarray:
         shifted = np.exp(y)[..., None] + d
         step = ((counts * np.log(shifted)).sum(-1) - goal) / (counts * np.exp(y)[..., None] / shifted).sum(-1)
         y = y - step
-        if np.all(np.abs(step) <= 1e-15 * np.maximum(1, np.abs(y))):
+        if np.all(np.abs(step) <= 1e-8):  # the next step would be below rounding
             break
     return y
 

@@ -74,6 +74,9 @@ function label(parent, x, y, text, { anchor = "start", color = "ink", size = FON
 
 const wide = (text, size = FONT) => pieces(text).reduce((sum, [kind, piece]) => sum + piece.length * (kind === "sub" || kind === "sup" ? 0.45 : 0.56) * size, 0);
 
+// The size at which words take no more room than there is (but no smaller than can be read).
+const fit = (text, room) => Math.max(9.5, Math.min(FONT, (FONT * room) / wide(text)));
+
 // ---- numbers ----
 
 export function short(value) {
@@ -375,8 +378,8 @@ export function drawPanel(svg, panel, width, height) {
       label(g, box.left - 7, Y(value) + 4, text, { anchor: "end", size: 11 });
     }
   }
-  if (panel.x) label(g, (box.left + box.right) / 2, height - 6, panel.x, { anchor: "middle" });
-  if (panel.y) label(g, 12, (box.top + box.bottom) / 2, panel.y, { anchor: "middle", turn: -90 });
+  if (panel.x) label(g, (box.left + box.right) / 2, height - 6, panel.x, { anchor: "middle", size: fit(panel.x, box.right - box.left + 40) });
+  if (panel.y) label(g, 12, (box.top + box.bottom) / 2, panel.y, { anchor: "middle", turn: -90, size: fit(panel.y, box.bottom - box.top + 16) });
   if (panel.title) label(g, matrix ? box.left : 2, 14, panel.title, { bold: true, size: 12.5 });
   if (map) colorBar(g, map, box);
   names(g, panel, frame, width);

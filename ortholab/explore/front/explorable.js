@@ -41,6 +41,7 @@ class Browser {
     this.state = "idle"; // idle, loading, live, failed
     addEventListener("pagehide", () => this.end());
   }
+  // Tell every explorable of the page where Python is.
   tell(state, text, part = null) {
     this.state = state;
     this.note = { text, part };
@@ -70,7 +71,7 @@ class Browser {
         else if (data.kind === "ready") { this.tell("live", `Computed live by ${data.python} in this page.`); resolve(); }
         else if (data.kind === "failed") fail(data.reason);
         else if (data.kind === "answer") {
-          this.waiting.get(data.id)?.({ ...JSON.parse(data.text), milliseconds: data.milliseconds });
+          this.waiting.get(data.id)?.({ ...JSON.parse(data.text), milliseconds: data.milliseconds, heap: data.heap });
           this.waiting.delete(data.id);
         }
       };
@@ -205,6 +206,7 @@ class View {
       button.setAttribute("aria-pressed", "true");
       this.playing = setInterval(() => {
         if (this.busy) return; // a kernel that trains may take longer than a tick
+        if (this.busy) return; // a kernel still trains the frame before
         at += 1;
         this.set({ [control.name]: control.values[at] });
         if (at >= control.values.length - 1) stop();
@@ -252,15 +254,15 @@ class View {
     if (this.stored.empty) return;
     const possible = !this.spec.film && this.browser?.possible && this.browser.state !== "failed";
     const index = this.stored.nearest(this.values, moved);
+    const wanted = this.values;
     if (!possible) {
       // Nothing can compute here: the controls go to the stored setting, so that they never differ from the picture.
-      const wanted = this.values;
       this.values = { ...this.stored.data.states[index].values };
-      const typed = this.spec.controls.find((c) => c.kind === "formula" && wanted[c.name] !== this.values[c.name]);
-      if (typed) this.complain(typed.name, "A formula of your own needs Python, which cannot start here.");
       this.reveal();
     }
     this.show(this.stored.answer(index), "stored");
+    const typed = this.spec.controls.find((c) => c.kind === "formula" && wanted[c.name] !== this.values[c.name]);
+    if (typed) this.complain(typed.name, "A formula of your own needs Python, which cannot start here.");
     if (possible) this.go();
   }
 

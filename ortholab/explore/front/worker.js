@@ -3,7 +3,7 @@
 // Every file of Pyodide is fetched here, once, with its sha256; Pyodide then gets exactly these bytes. A source that
 // fails (no copy beside the page, no network, a wrong hash) gives way to the next.
 
-let answer;
+let answer, heap; // the Python function, and how large Python's memory is
 
 const base64 = (hex) => btoa(String.fromCharCode(...hex.match(/../g).map((pair) => parseInt(pair, 16))));
 
@@ -33,6 +33,22 @@ function download(source, files, total) {
   return new Map(Object.entries(files).map(([name, { sha256 }]) => [source + name, fetchFile(source + name, sha256, heard)]));
 }
 
+// scipy's shim for array libraries does `from numpy import *`, which would import numpy's test tools and Fortran reader: a
+// fifth of the time until the first answer. Empty modules stand in their place until scipy is there.
+const IMPORT = `
+import sys, types, numpy
+idle = [name for name in ("f2py", "testing", "ctypeslib") if "numpy." + name not in sys.modules]
+for name in idle:
+    sys.modules["numpy." + name] = types.ModuleType("numpy." + name)
+    setattr(numpy, name, sys.modules["numpy." + name])
+from ortholab.explore import answer
+import ortholab.theory
+for name in idle:
+    del sys.modules["numpy." + name]
+    delattr(numpy, name)
+answer
+`;
+
 async function run(script) {
   const address = URL.createObjectURL(new Blob([await script], { type: "text/javascript" }));
   importScripts(address);
@@ -57,7 +73,8 @@ async function boot(source, { files, packages }, library) {
   self.fetch = realFetch;
   postMessage({ kind: "progress", text: "Importing the library", part: null });
   pyodide.unpackArchive(await library, "zip", { extractDir: "/home/pyodide" });
-  answer = pyodide.runPython("from ortholab.explore import answer; answer");
+  answer = pyodide.runPython(IMPORT);
+  heap = () => pyodide._module.HEAP8.length;
   return `Python ${pyodide.runPython("import sys; '.'.join(map(str, sys.version_info[:2]))")}`;
 }
 
@@ -82,6 +99,6 @@ self.onmessage = ({ data }) => {
   if (data.kind === "ask") {
     const began = performance.now();
     const text = answer(data.name, data.request);
-    postMessage({ kind: "answer", id: data.id, text, milliseconds: performance.now() - began });
+    postMessage({ kind: "answer", id: data.id, text, milliseconds: performance.now() - began, heap: heap() });
   }
 };

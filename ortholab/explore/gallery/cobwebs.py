@@ -38,7 +38,7 @@ def compute(phi: str, formula: str, sigma_w: float, sigma_b: float, start_q: flo
     steps = np.empty(STEPS + 1)
     steps[0] = start_q
     for i in range(STEPS):
-        steps[i + 1] = min(sigma_w**2 * f.mean_square(steps[i]) + sigma_b**2, 1e6)
+        steps[i + 1] = min(sigma_w**2 * f.mean_square(steps[i]) + sigma_b**2, plane.q_top)
     left = Panel("variance q", "next variance", title="variance map", xlim=(0, Q_TOP), ylim=(0, Q_TOP))
     left.line([0, Q_TOP], [0, Q_TOP], color="line", dashed=True)
     left.line(GRID_Q, sigma_w**2 * square + sigma_b**2, label="one layer")
@@ -47,13 +47,16 @@ def compute(phi: str, formula: str, sigma_w: float, sigma_b: float, start_q: flo
     if np.isfinite(q_star) and q_star <= Q_TOP:
         left.points([q_star], [q_star], label="q^{*}", color="orthogonal")
     right, facts, words = _correlations(f, q_star, sigma_w, sigma_b, start_c)
-    return Picture([left, right], _variance_words(q_star, steps) + words, {"q^{*}": q_star} | facts)
+    facts = {"q^{*}": q_star, f"q after {STEPS} layers": float(steps[-1])} | facts
+    return Picture([left, right], _variance_words(q_star, float(steps[-1])) + words, facts)
 
 
-def _variance_words(q_star: float, steps: np.ndarray) -> str:
+def _variance_words(q_star: float, last: float) -> str:
+    if q_star == 0:
+        return f"The variance dies out: after {STEPS} layers it is {last:.3g}. "
     if np.isfinite(q_star):
-        return f"The variance goes to q^{{*}} = {q_star:.3f}. "
-    return f"No single fixed point holds the variance: after {STEPS} layers it is {steps[-1]:.3g}. "
+        return f"The variance goes to q^{{*}} = {q_star:.3f}; after {STEPS} layers it is {last:.3f}. "
+    return f"No single q^{{*}} holds the variance: after {STEPS} layers it is {last:.3g}. "
 
 
 def _correlations(
@@ -78,10 +81,19 @@ def _correlations(
 EXPLORABLE = Explorable(
     name="cobwebs",
     title="Layer after layer",
-    question="Where does the correlation end?",
-    answer="At 1 while χ is below 1.",
-    caption="Cobwebs.",
-    alt="Two maps with staircases.",
+    question="Set σ_b = 0 and bring σ_w down to 1 (tanh). The staircase on the left walks to 0: does it get there "
+    "like a power of a number, as it does at σ_w = 0.9? Then go back to σ_b = 0.3: at which σ_w does the "
+    "end of the right staircase leave 1?",
+    answer="No. At σ_w = 1 map and diagonal touch at 0 with one slope, and the steps get ever shorter: after 12 "
+    "layers q is still 0.045, close to 1/(2l), and at σ_w = 0.9, where each layer takes off a fifth, it is "
+    "0.009. At σ_b = 0.3 the end of the correlation leaves 1 between σ_w = 1.38 and 1.40, where the slope χ "
+    "of its map at c = 1 passes 1.",
+    caption="tanh at σ_w = 1.5, σ_b = 0.3. Up to the map, across to the diagonal: each corner is a layer. From q = "
+    "3 the variance is at q^{*} = 0.961 after a few layers. The map of correlations hugs the diagonal (χ = "
+    "1.061), and twelve layers leave the pair short of c^{*} = 0.767.",
+    alt="Two squares with a diagonal, a curve and a staircase between them. Left: the staircase falls from 3 to "
+    "the crossing near 1 in four steps. Right: curve and diagonal nearly coincide, and many small steps "
+    "climb from 0.2.",
     controls=(
         *phi_controls(),
         Range("sigma_w", "σ_w", 0.5, 3.0, 1.5, count=126),

@@ -13,7 +13,7 @@ from ortholab.explore.picture import Panel, Picture
 from ortholab.theory import Activation, CorrelationSeries, PhasePlane
 
 WIDE, HIGH = (0.5, 3.0), (0.0, 1.0)
-LAYERS, WIDTH = 20, 100
+LAYERS, WIDTH = 20, 80
 STARTS = (0.2, 3.0)  # variances
 PAIRS = (0.2, 0.9)  # correlations
 Q_TOP, Q_LARGE = 5.0, 1e6
@@ -89,7 +89,7 @@ def _correlation(f: Activation, q: float, sigma_w: float, sigma_b: float, h: np.
     panel.guide(y=1.0)
     if not 1e-9 < q < Q_LARGE:
         return panel
-    series = CorrelationSeries(f, q, sigma_w, sigma_b)
+    series = CorrelationSeries(f, q, sigma_w, sigma_b, order=64)
     lines = series.trajectory(np.array(PAIRS), LAYERS)
     a, b = h[SHOWN, :, len(STARTS) :: 2], h[SHOWN, :, len(STARTS) + 1 :: 2]
     with np.errstate(all="ignore"):
@@ -113,10 +113,19 @@ def _words(chi: float, q: float) -> str:
 EXPLORABLE = Explorable(
     name="phase_plane",
     title="Order or chaos?",
-    question="Drag the point until χ = 1. Which way must σ_w go when σ_b grows?",
-    answer="Up: the critical line of tanh rises.",
-    caption="The plane of initialisations.",
-    alt="A map of chi over the plane of sigma_w and sigma_b.",
+    question="Stay at σ_b = 0.3 and find the σ_w at which tanh is critical. Then keep that σ_w and raise σ_b to 1: "
+    "order or chaos, and why? What is different for ReLU?",
+    answer="σ_w = 1.40 (χ = 1.003). At σ_b = 1 the same σ_w is deep in the ordered phase, χ = 0.682: large biases "
+    "push the units to where tanh is flat, so the critical line leans to the right, up to σ_w = 1.86. For "
+    "ReLU χ does not depend on σ_b and the line stands upright at √2; but with a bias no variance is fixed "
+    "on it.",
+    caption="tanh at σ_w = 1.5, σ_b = 0.3, a little inside the chaotic phase: χ = 1.061. Two signals of very "
+    "different size reach the same variance within five layers; two pairs of inputs reach the same "
+    "correlation, far more slowly. Lines: theory. Crosses: means of six networks of width 80, with 95 % "
+    "intervals.",
+    alt="Left: a map of χ, low on the left and high on the right, with the critical line rising from σ_w = 1 at "
+    "σ_b = 0 to 1.86 at σ_b = 1. Middle: two lines of variance against layer that meet near 0.96. Right: "
+    "two lines of correlation against layer that draw together and have not met after 20 layers.",
     controls=(
         *phi_controls(),
         Plane(

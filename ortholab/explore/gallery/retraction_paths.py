@@ -47,8 +47,8 @@ def _many(move, W: np.ndarray, X: np.ndarray, lengths: np.ndarray, **options) ->
 def _resting(view: Panel, gap: Panel, off: Panel) -> Picture:
     """The picture of no step at all."""
     view.points([0], [0], label="W", color="ink")
-    for panel in (gap, off):
-        panel.points([np.nan], [np.nan])
+    gap.guide(x=LENGTHS[0], label="no step")
+    off.points([0], [0], label="no step", color="ink")
     return Picture([view, gap, off], "The step has no tangent part, so W stays where it is.", {"length": 0.0})
 
 

@@ -130,8 +130,8 @@ EXPLORABLE = Explorable(
     "that it never turns; its eigenvalues decide, and in a matrix of 24 rows some lie well outside that circle.",
     caption="Singular values within a margin of 0.3 (left), and the largest and the smallest singular value of W^{T}, "
     "as a factor a step (middle). The factor leaves the edges of the band within a few steps. Right: the eigenvalues "
-    "of W. For wide W all of them lie within the dashed circle, whose radius is the root mean square of s, far inside "
-    "the circles of the band's edges (grey).",
+    "of W. For wide W they fill a ring, whose outer radius, the root mean square of s (dashed), is far inside the "
+    "circles of the band's edges (grey).",
     alt="Left, an S-shaped curve between 0.7 and 1.3 with 24 points. Middle, two series of points that start at the "
     "edges of the band and close in on 1. Right, eigenvalues scattered about the unit circle between two grey "
     "circles.",

@@ -65,10 +65,8 @@ def compute(ratio: float, n: int, steps: int) -> Picture:
     read = Panel("steps of the iteration", "share that is read", "B  what is seen", xlim=(0, MOST), ylim=(0, 1.1))
     read.band(j, low, high).line(j, middle, label="median").points(at, runs.ravel())
     read.guide(x=PUBLISHED, label="published").guide(x=steps)
-    miss = Panel("steps of the iteration", "share missed", "C  what is missed", "linear", "log", (0, MOST), (1e-6, 1.2))
-    miss.line(j, np.maximum(1 - middle, 1e-9), label="median").points(
-        LOOKS, np.maximum(1 - np.median(runs, axis=1), 1e-9)
-    )
+    miss = Panel("steps of the iteration", "share missed", "C  what is missed", "linear", "log", (0, MOST), (1e-9, 1.2))
+    miss.line(j, np.maximum(1 - middle, 1e-10)).points(LOOKS, np.maximum(1 - np.median(runs, axis=1), 1e-10))
     miss.line(j, ratio ** (2.0 * j), dashed=True, color="line", label="r^{2j}").guide(x=steps)
     counted = f"{steps} {'step reads' if steps == 1 else 'steps read'}"
     readout = (
