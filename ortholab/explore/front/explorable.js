@@ -177,7 +177,6 @@ class View {
       input = element("input", { id, type: "range", min: 0, max: control.values.length - 1, step: 1 });
       value = element("output", { for: id });
       input.addEventListener("input", () => this.change(control.name, control.values[Number(input.value)]));
-      if (this.spec.film && control.name === "frame") row.append(this.makePlay(control));
     } else if (control.kind === "choice") {
       input = element("select", { id }, ...control.options.map(([key, text]) => element("option", { value: key }, plain(text))));
       input.addEventListener("change", () => this.change(control.name, input.value));
@@ -192,6 +191,7 @@ class View {
     }
     this.inputs[control.name] = { control, input, value, row };
     row.append(...(control.kind === "switch" ? [input, name] : [name, input]), ...(value ? [value] : []));
+    if (this.spec.film && control.name === "frame") row.append(this.makePlay(control));
     return row;
   }
 
