@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 
 import pytest
 from audit import audit
 from conftest import need
 from explorables import FIGURE, MOVE, VIEW, has_python, live, placed, start
-from site_tools import SITE, find_chromium, open_page
+from site_tools import ROOT, SITE, find_chromium, open_page
 
 from ortholab import explore
 
@@ -42,6 +43,15 @@ def test_every_explorable_and_film_has_its_place(site):
     found = [name for names in PLACED.values() for name in names]
     assert sorted(found) == sorted((*explore.names(), *explore.FILMS))
     assert len(explore.names()) >= 12
+
+
+def test_the_appendix_lists_each_with_its_page(site):
+    text = " ".join((ROOT / "book" / "appendix" / "explorables.md").read_text(encoding="utf-8").split(" "))
+    text = re.sub(r"(?<![|\n])\n(?!\n)", " ", text)  # a paragraph is one line
+    for page, names in PLACED.items():
+        for name in names:
+            line = text[text.index(f"*{explore.get(name).title}*") :].split("\n")[0]
+            assert page.removeprefix("book/").replace(".html", ".ipynb") in line, name
 
 
 @pytest.mark.parametrize("name", PLACED)

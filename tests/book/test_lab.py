@@ -41,8 +41,9 @@ def lab(folder: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     own = {f"JUPYTER_{name}_DIR": str(folder / f".{name}") for name in ("CONFIG", "RUNTIME")}
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}",
-        "--IdentityProvider.token=", "--ServerApp.password=", "--ServerApp.allow_root=True", "--ServerApp.port_retries=0",
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--IdentityProvider.token=", "--ServerApp.password=",
+        f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0",
+        "--ServerApp.allow_root=True", "--LabApp.news_url=",
     ]  # fmt: skip
     environment = {**os.environ, **own, "PYTHONPATH": str(ROOT)}
     environment.pop(explore.STATIC, None)
