@@ -32,13 +32,14 @@ def _panel(ax: Axes, panel: dict) -> None:
         xlabel=to_mathtext(panel["x"]), ylabel=to_mathtext(panel["y"]),
         xscale=panel["xscale"], yscale=panel["yscale"], title=to_mathtext(panel["title"]),
     )  # fmt: skip
+    # before the marks: a guide writes its label at the end of an axis
+    for axis in "xy":
+        if panel[axis + "lim"]:
+            ax.set(**{axis + "lim": panel[axis + "lim"]})
     for mark in sorted(panel["marks"], key=lambda m: ORDER.index(m["kind"])):
         _MARKS[mark["kind"]](ax, mark)
     if panel["aspect"] == "equal":
         ax.set_aspect("equal")
-    for axis in "xy":
-        if panel[axis + "lim"]:
-            ax.set(**{axis + "lim": panel[axis + "lim"]})
 
 
 def _array(numbers: list) -> np.ndarray:

@@ -47,8 +47,8 @@ def test_declaration(name):
     explorable = explore.get(name)
     spec = explorable.declare()
     assert spec["name"] == name
-    for key in ("title", "question", "answer", "caption"):
-        assert len(spec[key]) > 10, key
+    assert spec["title"]
+    assert all(len(spec[key]) > 20 for key in ("question", "answer", "caption"))
     assert len(explorable.alt) > 40
     assert "?" in explorable.question
     labels = [control["label"] for control in spec["controls"]]
@@ -91,10 +91,11 @@ def test_axes_stand_still(name, answers):
 
 @every
 def test_something_is_inside_the_axes(name, answers):
-    """In every state each panel shows a mark: a picture off its own axes would be an empty frame."""
+    """All panels show a mark at the defaults, and some panel in every state (a step of 0 has no error to draw)."""
     for state, answer in answers(name):
-        for panel in answer["picture"]["panels"]:
-            assert any(inside(mark, panel) for mark in panel["marks"]), (state, panel["x"], panel["y"])
+        panels = answer["picture"]["panels"]
+        shown = [any(inside(mark, panel) for mark in panel["marks"]) for panel in panels]
+        assert all(shown) if state == explore.get(name).defaults() else any(shown), (state, shown)
 
 
 def inside(mark: dict, panel: dict) -> bool:

@@ -72,8 +72,8 @@ FILM = Film(
         "three networks read 67 to 73 % of the test images: one short run says no more about that."
     ),
     caption=(
-        "48 tanh units read images of digits row by row; Adam with 0.001 and a penalty of weight 0.1. Under (8) all "
-        "singular values have left the gain 1.25 for the neighbourhood of 1 after 200 updates."
+        "48 tanh units read images of digits row by row; Adam with 0.001 and a penalty of weight 0.1. Under (8) nearly "
+        "all singular values have left the gain 1.25 for the neighbourhood of 1 after 200 updates."
     ),
     alt=(
         "Left, 48 singular values by rank, nearly all between 0.95 and 1.1 and one at 1.25. Right, their largest, mean "

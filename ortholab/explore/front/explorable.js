@@ -6,21 +6,22 @@ let serial = 0;
 
 // ---- hosts: each has ask(name, values) -> Promise<{picture} | {error}> ----
 
-// A kernel behind an anywidget model. `alive` resolves to whether Python answered a ping in time.
+// A kernel behind an anywidget model. A busy kernel answers the ping when it is free: until then, `meet` hears false.
 class Kernel {
   kind = "kernel";
-  constructor(model, patience = 4000) {
+  constructor(model, meet, patience = 4000) {
     this.model = model;
     this.waiting = new Map();
-    this.alive = new Promise((resolve) => {
-      model.on("msg:custom", (message) => {
-        if (message.kind === "pong") resolve(true);
-        if (message.kind === "answer") {
-          this.waiting.get(message.id)?.(JSON.parse(message.text));
-          this.waiting.delete(message.id);
-        }
-      });
-      setTimeout(() => resolve(false), patience);
+    const silence = setTimeout(() => meet(false), patience);
+    model.on("msg:custom", (message) => {
+      if (message.kind === "pong") {
+        clearTimeout(silence);
+        meet(true);
+      }
+      if (message.kind === "answer") {
+        this.waiting.get(message.id)?.(JSON.parse(message.text));
+        this.waiting.delete(message.id);
+      }
     });
     model.send({ kind: "ping" });
   }
@@ -133,19 +134,19 @@ class Stored {
 // ---- one explorable ----
 
 class View {
-  constructor(el, spec, { stored, browser, kernel }) {
-    Object.assign(this, { el, spec, browser, kernel, stored: new Stored(stored, spec.controls) });
+  constructor(el, spec, { stored, browser, model }) {
+    Object.assign(this, { el, spec, browser, stored: new Stored(stored, spec.controls) });
     this.values = Object.fromEntries(spec.controls.map((c) => [c.name, c.default]));
     this.id = `ol-x-${++serial}`;
     this.build();
     if (!this.stored.empty) this.show(this.stored.answer(0), "stored");
+    if (model) this.kernel = new Kernel(model, (alive) => this.meet(alive));
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.panels);
     if (browser) {
       browser.watchers.add((...note) => this.hear(...note));
       this.hear(browser.state, browser.note?.text || "", browser.note?.part);
     }
-    if (kernel) kernel.alive.then((alive) => this.meet(alive));
   }
 
   // -- building --
@@ -177,7 +178,6 @@ class View {
       input = element("input", { id, type: "range", min: 0, max: control.values.length - 1, step: 1 });
       value = element("output", { for: id });
       input.addEventListener("input", () => this.change(control.name, control.values[Number(input.value)]));
-      if (this.spec.film && control.name === "frame") row.append(this.makePlay(control));
     } else if (control.kind === "choice") {
       input = element("select", { id }, ...control.options.map(([key, text]) => element("option", { value: key }, plain(text))));
       input.addEventListener("change", () => this.change(control.name, input.value));
@@ -192,6 +192,7 @@ class View {
     }
     this.inputs[control.name] = { control, input, value, row };
     row.append(...(control.kind === "switch" ? [input, name] : [name, input]), ...(value ? [value] : []));
+    if (this.spec.film && control.name === "frame") row.append(this.makePlay(control));
     return row;
   }
 
@@ -251,6 +252,7 @@ class View {
   update(moved) {
     this.reveal();
     if (this.host) { this.request(); return; }
+    if (this.kernel) { this.wish = true; return; } // it answers once it is free
     if (this.stored.empty) return;
     const possible = !this.spec.film && this.browser?.possible && this.browser.state !== "failed";
     const index = this.stored.nearest(this.values, moved);
@@ -275,12 +277,13 @@ class View {
   async request() {
     if (this.busy) { this.wish = true; return; }
     this.busy = true;
+    this.wish = false;
     const host = this.host, values = { ...this.values }, began = performance.now();
     const answer = await host.ask(this.spec.name, values);
     this.busy = false;
     this.show(answer, host.kind);
     this.el.dispatchEvent(new CustomEvent("ortholab:answer", { bubbles: true, detail: { host: host.kind, values, answer, total: performance.now() - began } }));
-    if (this.wish) { this.wish = false; this.request(); }
+    if (this.wish) this.request();
   }
 
   // -- showing --
@@ -392,11 +395,12 @@ class View {
   }
 
   meet(alive) {
+    const live = this.spec.film ? "Press Play: the kernel trains it now, frame by frame." : "Computed live by the kernel.";
     this.met = alive;
     this.el.dataset.state = alive ? "live" : "failed";
     this.button.hidden = true;
-    const live = this.spec.film ? "Press Play: the kernel trains it now, frame by frame." : "Computed live by the kernel.";
-    this.status.textContent = alive ? live : "No kernel answers: run the cell again to compute.";
+    this.status.textContent = alive ? live : "The kernel is busy or gone. If it is gone, run the cell again.";
+    if (alive && this.wish) this.request();
   }
 }
 
@@ -408,7 +412,7 @@ function render({ model, el }) {
   const live = element("div", { class: "ol-x-live" });
   const answer = element("details", { class: "ol-x-answer" }, element("summary", {}, "Answer"), words(element("p"), spec.answer));
   el.append(heading, words(element("p", { class: "ol-x-question" }), spec.question), live, answer);
-  const view = new View(live, spec, { stored: model.get("stored"), kernel: new Kernel(model) });
+  const view = new View(live, spec, { stored: model.get("stored"), model });
   return () => view.observer.disconnect();
 }
 

@@ -15,7 +15,8 @@ from ortholab.theory.recurrent import log_chis, trajectory, variances
 
 N, STEPS, SEED = 64, 16, 0
 MEASURED = (1, 2, 4, 6, 8, 10, 12, 14, 16)
-GAINS, DRIVES = (0.5, 2.0), (0.001, 1.0)
+GAINS, DRIVES = (0.7, 2.0), (0.001, 1.0)
+LOWEST = {"orthogonal": (-20, -1.4), "gaussian": (-28, -1.9)}  # of log s, and of its rate
 
 
 def _log_slope(q: np.ndarray) -> np.ndarray:
@@ -70,12 +71,12 @@ def compute(kind: str, gain: float, variance: float) -> Picture:
     rms = np.concatenate([[0], np.cumsum(0.5 * log_chis("tanh", gain, q))])
     mean = np.concatenate([[0], np.cumsum(np.log(gain) + _log_slope(q) - loss)])
     largest, rms_measured, mean_measured = _measured(kind, gain, variance)
-    fan = Panel("steps t", "log s of J_t", xlim=(0, STEPS), ylim=(-30, 8)).guide(y=0)
+    fan = Panel("steps t", "log s of J_t", xlim=(0, STEPS), ylim=(LOWEST[kind][0], 8)).guide(y=0)
     fan.points(MEASURED, largest, label="largest", color="extra")
     fan.line(steps, rms, label="root mean square").points(MEASURED, rms_measured)
     fan.line(steps, mean, label="mean log s", dashed=True).points(MEASURED, mean_measured, color=kind)
     gains, rms_rate, log_rate, critical = _rates(variance)
-    rates = Panel("gain g", "growth of log s a step", xlim=GAINS, ylim=(-1.2, 0.6)).guide(y=0).guide(x=gain)
+    rates = Panel("gain g", "growth of log s a step", xlim=GAINS, ylim=(LOWEST[kind][1], 0.6)).guide(y=0).guide(x=gain)
     inside = (gains > 0.9 * GAINS[0]) & (gains < 1.1 * GAINS[1])  # each curve reaches the panel's edges
     rates.line(gains[inside], rms_rate[inside], label="root mean square")
     rates.line(gains[inside], log_rate[inside] - loss, label="mean log s", dashed=True)
@@ -112,7 +113,7 @@ EXPLORABLE = Explorable(
         "least 0.23 a step, at any gain, and 0.5 more with Gaussian weights."
     ),
     caption=(
-        "Left, singular values of the Jacobian over t steps of a tanh network, gain 1.25, input variance 0.1: theory "
+        "Left, singular values of the Jacobian over t steps of a tanh network, gain 1, input variance 0.1: theory "
         "(lines) and one network of 64 units (points). Right, the rates at every gain: that of the root mean square "
         "is 0 at 1.41."
     ),
@@ -122,7 +123,7 @@ EXPLORABLE = Explorable(
     ),
     controls=(
         Choice("kind", "W", {"orthogonal": "orthogonal", "gaussian": "Gaussian"}, "orthogonal"),
-        Range("gain", "gain g", *GAINS, 1.25, count=31, stored=9),
+        Range("gain", "gain g", *GAINS, 1.0, count=27, stored=9),
         Range("variance", "input variance", *DRIVES, 0.1, count=31, log=True, stored=7),
     ),
     compute=compute,
