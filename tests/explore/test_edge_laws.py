@@ -34,11 +34,11 @@ def test_the_printed_edge_is_too_low_exactly_in_the_isometric_regime():
 def test_sampled_products_keep_their_unharmed_directions():
     top, _ = measured(0.995, "orthogonal")
     for depth, found in zip(MEASURED, top, strict=True):
-        if depth * 0.005 < 0.3:  # enough directions are left in 60 that none is met by a dead unit
+        if depth * 0.005 < 0.3:  # enough directions are left in 48 that none is met by a dead unit
             assert found == pytest.approx(0.995**-depth, rel=1e-10)
     _, variance = measured(0.5, "gaussian")
     assert np.abs(np.log2(variance[:3] * 0.5 / MEASURED[:3])).max() < 1
-    assert WIDTH == 60  # the caption says so
+    assert WIDTH == 48  # the caption says so
 
 
 def test_the_readout_names_the_regime():

@@ -11,7 +11,7 @@ from ortholab.explore.explorable import Explorable
 from ortholab.explore.picture import Panel, Picture
 from ortholab.theory import weights
 
-WIDTH, NETWORKS, DEEPEST = 60, 2, 64
+WIDTH, NETWORKS, DEEPEST = 48, 2, 64
 DEPTHS = np.geomspace(2, 256, 57)
 MEASURED = (2, 4, 8, 16, 32, 64)
 
@@ -102,7 +102,7 @@ EXPLORABLE = Explorable(
     "Both laws of the variance are right.",
     caption="Orthogonal weights, 5 % dead units, σ_w^{2} = 1/p. Below L = 20 the printed edge (dashed) is too low: "
     "at L = 8 it is 1.072, and the largest s^{2} is 1.507. Beyond, it is exact. Dots: means of two products "
-    "of width 60.",
+    "of width 48.",
     alt="Left: the largest squared singular value against depth on logarithmic axes, nearly level at first, "
     "rising from depth 20; a dashed red line lies below its level part. Right: the variance, a straight "
     "line with dots on it.",
