@@ -58,7 +58,7 @@ class Range:
         else:
             digits = max(0, 2 - math.floor(math.log10((self.high - self.low) / (self.count - 1))))
             points = [round(float(v), digits) for v in np.linspace(self.low, self.high, self.count)]
-        return tuple(dict.fromkeys(int(round(v)) for v in points)) if self.whole else tuple(dict.fromkeys(points))
+        return tuple(dict.fromkeys(round(v) for v in points)) if self.whole else tuple(dict.fromkeys(points))
 
     def positions(self) -> tuple[float, ...]:
         """The values that are stored at build time: ``stored`` of them, ends and default included where they fit."""

@@ -14,9 +14,9 @@ from ortholab.explore.explorable import Explorable
 class ExplorableWidget(anywidget.AnyWidget):
     """Shows an explorable and answers the front end's questions in this kernel.
 
-    The front end sends ``{"kind": "ping"}`` and gets ``{"kind": "pong"}``; it sends ``{"kind": "ask", "id", "request"}``
-    and gets ``{"kind": "answer", "id", "text"}`` with the text of Explorable.answer_text. The picture at the default
-    values travels with the widget, so that a saved notebook shows it with no kernel.
+    The front end sends ``{"kind": "ping"}`` and gets ``{"kind": "pong"}``; it sends ``{"kind": "ask", "id",
+    "request"}`` and gets ``{"kind": "answer", "id", "text"}`` with the text of Explorable.answer_text. The picture at
+    the default values travels with the widget, so that a saved notebook shows it with no kernel.
     """
 
     _esm = front.module()

@@ -91,7 +91,7 @@ def test_from_a_file_the_stored_values_answer(site, browser, name):
             for value in (control["values"][0], control["values"][-1]):
                 page.evaluate(f"([n, c, v]) => ({VIEW})(n).change(c, v)", [explorable, control["name"], value])
                 shown = page.evaluate(
-                    f"""n => {{ const view = ({VIEW})(n); return [view.values, view.picture, view.el.dataset.host]; }}""",
+                    f"n => {{ const v = ({VIEW})(n); return [v.values, v.picture, v.el.dataset.host]; }}",
                     explorable,
                 )
                 assert shown[2] == "stored"

@@ -29,7 +29,7 @@ def test_descent_lies_on_the_curves(ratio):
 
 
 def test_a_small_factor_helps_and_a_large_one_does_not():
-    price = {ratio: SAXE.picture(n=64, ratio=ratio).facts["price"] for ratio in (0.01, 1.0, 100.0)}
+    price = {ratio: SAXE.picture(n=64, ratio=ratio).facts["in units of two matrices"] for ratio in (0.01, 1.0, 100.0)}
     assert price[0.01] < price[1.0] / 5
     assert price[100.0] == pytest.approx(price[1.0], rel=0.01)
 

@@ -47,6 +47,8 @@ def sampled(phi: str, kind: str, depth: int, q: float, sigma_w: float) -> np.nda
 def share_above(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
     """P(s' > s) and log10 s along the trace, from the largest s down; an atom is a level piece."""
     place, height = trace.log_lambda, trace.density
+    if not place.size:  # one atom is all there is
+        return np.array([0.0, 1.0]), np.full(2, trace.log_max) / (2 * LOG10)
     pieces = 0.5 * (height[1:] + height[:-1]) * np.diff(place)
     share, where = np.append(np.cumsum(pieces[::-1])[::-1], 0.0)[::-1], place[::-1]
     for at, mass in trace.atoms:

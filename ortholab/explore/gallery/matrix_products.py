@@ -49,7 +49,9 @@ def compute(kind: str, depth: int, gain: float) -> Picture:
     drawn = values[:, ::SHOWN]
     left.points(np.repeat(upto, drawn.shape[1]), drawn.ravel(), color=kind)
     lines = np.array([law(kind, d)[2] + d * shift for d in DEPTHS])
-    names = [f"{1 - share:.0%} above" for share in SHARES[:-1]] + ["", "largest"] if kind == "gaussian" else [""] * 4
+    names = [f"{1 - share:.0%} above" for share in SHARES[:-1]] + ["", "largest"]
+    if kind == "orthogonal":
+        names = ["", "", "", "σ_w^{L}"]
     for k, name in enumerate(names):
         left.line(DEPTHS, lines[:, k], label=name)
     left.guide(y=0.0)

@@ -17,7 +17,7 @@ LAYERS, WIDTH = 20, 80
 STARTS = (0.2, 3.0)  # variances
 PAIRS = (0.2, 0.9)  # correlations
 Q_TOP, Q_LARGE = 5.0, 1e6
-LAYER, SHOWN = np.arange(1, LAYERS + 1), np.arange(0, LAYERS, 3)
+LAYER, SHOWN = np.arange(1, LAYERS + 1), np.arange(0, LAYERS, 4)
 
 
 @functools.lru_cache(maxsize=8)
@@ -30,7 +30,7 @@ def _map(f: Activation) -> tuple[np.ndarray, ...]:
     x, y = np.linspace(*WIDE, 21), np.linspace(*HIGH, 15)
     line = _plane(f).critical_line()
     inside = (line.sigma_w >= WIDE[0]) & (line.sigma_w <= WIDE[1]) & (line.sigma_b <= HIGH[1])
-    return x, y, _plane(f).chi(*np.meshgrid(x, y)), line.sigma_w[inside], line.sigma_b[inside]
+    return x, y, _plane(f).chi(*np.meshgrid(x, y)), line.sigma_w[inside][::3], line.sigma_b[inside][::3]
 
 
 def compute(phi: str, formula: str, sigma_w: float, sigma_b: float) -> Picture:

@@ -15,7 +15,7 @@ from ortholab.theory.retractions import cayley, exponential, polar, qr
 from ortholab.theory.stiefel import distance, tangent_projection
 
 WAYS = {"QR": (qr, "gaussian"), "polar": (polar, "relu"), "Cayley": (cayley, "orthogonal")}
-REACH = 1.6
+REACH = 1.3
 LENGTHS = np.geomspace(0.03, 3, 21)  # of the curves of distance
 PROBE = np.array([0.005, 0.01])  # the distance grows between them by 2^(order + 1)
 PATH = np.linspace(0, 1, 25)
@@ -59,8 +59,8 @@ def compute(surface: str, metric: str, x: float, y: float) -> Picture:
     view = Panel(title="A  one step from W", xlim=(-REACH, REACH), ylim=(-REACH, REACH), aspect="equal")
     turn = np.linspace(0, 2 * np.pi, 73)
     view.line(np.sin(turn), np.cos(turn) - (surface == "circle"), color="line")
-    gap = Panel("length of step", "distance from the geodesic", "B  how far off", "log", "log", (0.03, 3), (1e-6, 5))
-    off = Panel("length of step", "distance from orthogonal", "C  off the manifold", xlim=(0, 3), ylim=(0, 2.5))
+    gap = Panel("length of step", "distance", "B  from the geodesic", "log", "log", (0.03, 3), (1e-6, 5))
+    off = Panel("length of step", "distance", "C  from the manifold", xlim=(0, 3), ylim=(0, 2.5))
     if length == 0:
         return _resting(view, gap, off)
     unit = X / length
@@ -73,7 +73,7 @@ def compute(surface: str, metric: str, x: float, y: float) -> Picture:
     facts, left = {"length": length}, np.zeros(GRID.size)
     for name, (move, color) in WAYS.items():
         ends = _many(move, W, unit, lengths)
-        view.trajectory(*_seen(surface, ends[cut[2] : cut[3]]), label=name, color=color)
+        view.trajectory(*_seen(surface, ends[cut[2] : cut[3]]), color=color)
         far = np.linalg.norm(ends - goal, axis=(1, 2))
         gap.line(LENGTHS, far[: cut[0]], label=name, color=color)
         near = far[cut[0] : cut[1]]
@@ -85,7 +85,8 @@ def compute(surface: str, metric: str, x: float, y: float) -> Picture:
     off.line(GRID, np.round(left, 12), label="the others").guide(x=min(length, GRID[-1]))
     second = [name for name in WAYS if facts[f"{name}: order"] > 1.5]
     who = " and ".join(second) if len(second) < 3 else "all three"
-    readout = f"A step of length {length:.2f}: {who or 'none'} of second order in this direction."
+    part = "Only its tangent part counts. " if surface == "circle" else ""
+    readout = f"{part}A step of length {length:.2f}. Of second order in this direction: {who or 'none'}."
     return Picture([view, gap, off], readout, facts)
 
 
@@ -118,8 +119,8 @@ EXPLORABLE = Explorable(
         ),
         Choice("metric", "geodesic", {"euclidean": "Euclidean", "canonical": "canonical"}, "euclidean"),
         Plane(
-            Range("x", "step to the side", -REACH, REACH, 0.8, count=65, stored=5),
-            Range("y", "step up", -REACH, REACH, 1.0, count=65, stored=5),
+            Range("x", "step to the side", -REACH, REACH, 1.0, count=53, stored=5),
+            Range("y", "step up", -REACH, REACH, 0.4, count=53, stored=5),
             panel=0,
         ),
     ),

@@ -12,7 +12,7 @@ from ortholab.explore.picture import Panel, Picture
 from ortholab.theory.unequal_factors import factors_at, unequal_learning_times
 
 LEARNT = 0.95  # a mode counts as learnt at this share of its goal
-DEPTHS = tuple(int(n) for n in np.unique(np.geomspace(1, 64, 19).round()))
+DEPTHS = (1, 2, 3, 4, 6, 8, 12, 20, 32, 64)  # of the curve of steps
 STEP = 0.1  # of descent, in units of the best step size: small enough to follow gradient flow
 
 
@@ -78,7 +78,7 @@ def compute(n: int, share: float, ratio: float, weak: float) -> Picture:
         f"matrices, and {slow:.1f} to the weak one."
     )
     facts = {"steps, strong mode": steps, "steps, weak mode": slow, "steps, two balanced matrices": two,
-             "price": steps / two}  # fmt: skip
+             "in units of two matrices": steps / two}  # fmt: skip
     return Picture([curves, price], readout, facts)
 
 
@@ -99,9 +99,9 @@ EXPLORABLE = Explorable(
     "matrices: a curve from 3 that rises to about 95 and levels off.",
     controls=(
         Range("n", "matrices n", 1, 64, 8, count=19, log=True, whole=True, stored=6),
-        Range("share", "start, share of the goal", 0.01, 0.9, 0.01, count=40, log=True, stored=5),
-        Range("ratio", "first factor over each other", 0.01, 100, 1.0, count=41, log=True, stored=5),
-        Range("weak", "strength of the weak mode", 0.4, 1.0, 0.6, count=31, stored=5),
+        Range("share", "start over goal", 0.01, 0.9, 0.01, count=40, log=True, stored=5),
+        Range("ratio", "first over other factors", 0.01, 100, 1.0, count=41, log=True, stored=5),
+        Range("weak", "weak mode's s", 0.4, 1.0, 0.6, count=31, stored=5),
     ),
     compute=compute,
     grid=("n", "ratio"),

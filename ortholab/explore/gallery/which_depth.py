@@ -11,7 +11,7 @@ from ortholab.explore.controls import Choice, Plane, Range
 from ortholab.explore.explorable import Explorable
 from ortholab.explore.gallery._deep_sample import sample
 from ortholab.explore.picture import Panel, Picture
-from ortholab.theory.correlation_series import (
+from ortholab.theory.difference_map import (
     bounded_q_star,
     difference_map,
     fixed_difference,
@@ -88,9 +88,7 @@ def compute(phi: str, weights: str, sigma_w: float, depth: int, sigma_b: float) 
     plane.band(x, low, high, label="3 to 5 ξ_c", color="ordered").line(x, np.minimum(xi, ABOVE), label="ξ_c")
     layers = np.arange(DEEP + 1)
     ahead = Panel("layer", "1 − c of two inputs", "B  forward", yscale="log", xlim=(0, DEEP), ylim=(1e-4, 1.5))
-    back = Panel(
-        "layers", "singular values of J, squared", "C  backward", yscale="log", xlim=(0, DEEP), ylim=(1e-6, 1e6)
-    )
+    back = Panel("layers", "s^{2} of J", "C  backward", yscale="log", xlim=(0, DEEP), ylim=(1e-6, 1e6))
     ahead.line(layers, e).guide(x=depth)
     back.line(layers[[0, -1]], chi ** layers[[0, -1]].astype(float), label="mean, χ^{L}").guide(x=depth)
     seen = sample(phi, weights, sigma_w, sigma_b, 1.0 if star is None else star, chi, APART)

@@ -1,9 +1,12 @@
-"""The correlation map as a power series: fast where it is wanted at many depths or many points of the plane at once.
+"""The correlation map of smooth activations at many points of the plane at once, in the difference e = 1 - c.
 
-With phi(sqrt(q) z) = sum_k a_k He_k(z) / sqrt(k!) the covariance of phi at correlation c is sum_k a_k^2 c^k: Mehler's
-formula. At a fixed point q* the correlation obeys c' = sum_k b_k c^k with b_k = sigma_w^2 a_k^2 / q* (and sigma_b^2 /
-q* in b_0), which add up to 1. In the difference e = 1 - c nothing cancels: e' = sum_k b_k (1 - (1 - e)^k).
-For smooth activations a_k falls like exp(-const sqrt k). :mod:`ortholab.theory.correlation` serves all activations.
+At a fixed point q* the correlation obeys c' = sum_k b_k c^k (see :mod:`ortholab.theory.hermite`, which has the map at
+one point, for any activation), with b_k = sigma_w^2 a_k^2 / q* for k >= 1. All coefficients with b_0 add up to 1, so
+
+    e' = sum_k b_k (1 - (1 - e)^k),
+
+in which nothing cancels however near the two inputs are. Here whole lines of the plane are computed in a few array
+operations, by a trapezoidal rule that all q share: exact to rounding for phi that is smooth near the real line.
 """
 
 from __future__ import annotations
@@ -16,10 +19,7 @@ from ortholab.errors import ArgumentError, bad, check_array, check_int, check_nu
 from ortholab.theory.activations import Activation, get_activation
 
 TERMS = 160
-_STEP, _END = (
-    0.08,
-    12.0,
-)  # of the trapezoidal rule: exact to rounding for phi that is smooth within 0.4 of the real line
+_STEP, _END = 0.08, 12.0  # of the trapezoidal rule, in z
 
 
 @functools.lru_cache(maxsize=4)
