@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import subprocess
 import sys
@@ -68,3 +69,26 @@ def test_equal_files_give_equal_bytes():
     assert {(entry.external_attr, entry.create_system) for entry in entries} == {(0o644 << 16, 3)}
     assert bundle() == bundle()
     assert len(bundle()) < 250_000  # of the 300 kB that a page may gain
+
+
+# What a file of ortholab.explore may import of the library, besides errors, private helpers and explore itself.
+MAY_IMPORT = {
+    "films": {"data", "nn", "sequences", "theory"},
+    "page.py": {"plot"},
+    "still.py": {"plot"},
+    "gallery": {"theory"},
+}
+
+
+def test_imports_go_one_way():
+    """Only what hosts an explorable may draw, and only films may train; what a page's Python runs knows theory."""
+    explorables = ROOT / "ortholab" / "explore"
+    for path in explorables.rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+        names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        names |= {f"ortholab.{alias.name}" for node in nodes if isinstance(node, ast.ImportFrom)
+                  and node.module == "ortholab" for alias in node.names}  # fmt: skip
+        used = {name.split(".")[1] for name in names if name.startswith("ortholab.")} - {"errors", "explore"}
+        part = path.relative_to(explorables).parts[0]
+        assert {n for n in used if not n.startswith("_")} <= MAY_IMPORT.get(part, {"theory"}), path

@@ -12,7 +12,7 @@ from ortholab.explore.picture import Panel, Picture
 from ortholab.theory import Trace, get_activation, trace_spectrum, weights
 
 NAMES = {"tanh": "tanh", "erf": "erf", "hard_tanh": "hard-tanh", "relu": "ReLU", "linear": "linear"}
-LOW, HIGH, BINS, TOP = -3.0, 1.5, 30, 4.0
+LOW, HIGH, BINS, TOP = -3.0, 1.5, 31, 4.0  # with 30 bins one edge is s = 1, where isometric networks have all theirs
 WIDTH, NETWORKS, DEEPEST = 80, 2, 32
 LOG10 = np.log(10)
 
