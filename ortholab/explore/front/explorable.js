@@ -390,7 +390,7 @@ class View {
       this.status.textContent = this.browser.possible
         ? `Stored values. Move a control, and Python starts in this page (${this.browser.config.megabytes} MB, once).`
         : "Stored values: the controls go from one to the next. To compute live, serve the page (make serve).";
-    } else this.status.textContent = text;
+    } else this.status.textContent = text + (state === "live" && this.spec.slow ? ` Moves may take a moment: ${this.spec.slow}` : "");
     if (state === "failed" && !this.stored.empty) this.update(null);
   }
 
