@@ -39,15 +39,15 @@ def missing() -> str:
 def in_node(pairs: list[tuple[str, str]], timeout: float = 600) -> tuple[float, list[dict]]:
     """Answer (name, request) pairs with the browser's Python; return the ms to load it and a dict for each pair."""
     with tempfile.TemporaryDirectory() as folder:
-        archive, requests = Path(folder) / "bundle.zip", Path(folder) / "requests.json"
+        archive, requests, answers = (Path(folder) / name for name in ("bundle.zip", "requests.json", "answers.jsonl"))
         archive.write_bytes(bundle())
         requests.write_text(json.dumps(pairs), encoding="utf-8")
-        command = ["node", str(LANE), str(pyodide.find()), str(archive), str(requests)]
+        command = ["node", str(LANE), str(pyodide.find()), str(archive), str(requests), str(answers)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
-    if done.returncode:
-        raise RuntimeError(done.stderr[-3000:])
-    first, *answers = map(json.loads, done.stdout.splitlines())
-    return first["loaded_ms"], answers
+        if done.returncode:
+            raise RuntimeError(done.stderr[-3000:])
+        first, *lines = map(json.loads, answers.read_text(encoding="utf-8").splitlines())
+    return first["loaded_ms"], lines
 
 
 def moves(name: str, count: int, seed: int = 0) -> list[dict]:

@@ -1,12 +1,13 @@
 // The browser's Python without a browser: Node loads Pyodide, unpacks the bundle and answers what it is asked.
-//   node lane.mjs PYODIDE_FOLDER BUNDLE.zip REQUESTS.json
-// REQUESTS.json is a list of [name, request] (both text, as ortholab.explore.answer takes them). One line of JSON comes
-// out for each, {"name", "request", "answer", "ms"}, after a first line {"loaded_ms"}.
+//   node lane.mjs PYODIDE_FOLDER BUNDLE.zip REQUESTS.json ANSWERS.jsonl
+// REQUESTS.json is a list of [name, request] (both text, as ortholab.explore.answer takes them). ANSWERS.jsonl gets a line
+// of JSON for each, {"name", "request", "answer", "ms"}, after a first line {"loaded_ms"}: a file, since a pipe that is
+// full would lose text.
 import fs from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
-const [folder, bundle, requests] = process.argv.slice(2).map((part) => path.resolve(part));
+const [folder, bundle, requests, answers] = process.argv.slice(2).map((part) => path.resolve(part));
 
 async function main() {
   const start = performance.now();
@@ -32,7 +33,7 @@ function bytes(file) {
 }
 
 function print(line) {
-  fs.writeSync(1, JSON.stringify(line) + "\n");
+  fs.appendFileSync(answers, JSON.stringify(line) + "\n");
 }
 
 main().catch((error) => {
