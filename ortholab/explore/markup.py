@@ -6,6 +6,7 @@ It needs no typesetter, so the same words serve a page, a slider's label, an axi
 from __future__ import annotations
 
 import html
+import math
 import re
 
 _PIECE = re.compile(r"`([^`]+)`|\*\*([^*]+)\*\*|([_^])(?:\{([^{}]+)\}|(\w+|\*))")
@@ -69,3 +70,22 @@ def to_mathtext(text: str) -> str:
         else:
             out += words
     return out
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Write a number for a sentence: ``digits`` significant ones, thousands apart, powers of ten as such.
+
+    >>> number(1250.4), number(0.00084), number(3.21e9), number(0), number(float("inf"))
+    ('1,250', '0.00084', '3.21·10^{9}', '0', '∞')
+    """
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞" if value < 0 else "undefined"
+    power = math.floor(math.log10(abs(value))) if value else 0
+    if value and not -5 < power < 6:
+        return f"{value / 10.0**power:.{digits}g}·10^{{{power}}}"
+    rounded = float(f"{value:.{digits}g}")
+    return (
+        f"{rounded:,.{max(0, digits - 1 - power)}f}".rstrip("0").rstrip(".")
+        if power < digits - 1
+        else f"{rounded:,.0f}"
+    )

@@ -368,7 +368,7 @@ export function drawPanel(svg, panel, width, height) {
   if (!matrix) {
     const rule = { stroke: paint("ink"), "stroke-width": 0.8, fill: "none" };
     shape("path", { d: `M${box.left},${box.top}V${box.bottom}H${box.right}`, ...rule }, g);
-    const ticksX = panel.xscale === "log" ? logTicks(...xs, Math.max(2, Math.floor((box.right - box.left) / 45))) : linearTicks(...xs, Math.max(2, Math.floor((box.right - box.left) / 60)));
+    const ticksX = panel.xscale === "log" ? logTicks(...xs, Math.max(2, Math.floor((box.right - box.left) / 45))) : linearTicks(...xs, Math.max(3, Math.floor((box.right - box.left) / 55)));
     for (const [value, text] of ticksX) {
       shape("path", { d: `M${pixel(X(value))},${box.bottom}v4`, ...rule }, g);
       label(g, X(value), box.bottom + 16, text, { anchor: "middle", size: 11 });

@@ -9,6 +9,7 @@ import numpy as np
 from ortholab.explore.controls import Range
 from ortholab.explore.explorable import Explorable
 from ortholab.explore.gallery._shared import phi_controls, pick
+from ortholab.explore.markup import number
 from ortholab.explore.picture import Panel, Picture
 from ortholab.theory import Activation, CorrelationSeries, PhasePlane
 
@@ -53,10 +54,10 @@ def compute(phi: str, formula: str, sigma_w: float, sigma_b: float, start_q: flo
 
 def _variance_words(q_star: float, last: float) -> str:
     if q_star == 0:
-        return f"The variance dies out: after {STEPS} layers it is {last:.3g}. "
+        return f"The variance dies out: after {STEPS} layers it is {number(last)}. "
     if np.isfinite(q_star):
         return f"The variance goes to q^{{*}} = {q_star:.3f}; after {STEPS} layers it is {last:.3f}. "
-    return f"No single q^{{*}} holds the variance: after {STEPS} layers it is {last:.3g}. "
+    return f"No single q^{{*}} holds the variance: after {STEPS} layers it is {number(last)}. "
 
 
 def _correlations(

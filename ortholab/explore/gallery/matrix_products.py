@@ -8,6 +8,7 @@ import numpy as np
 
 from ortholab.explore.controls import Choice, Range
 from ortholab.explore.explorable import Explorable
+from ortholab.explore.markup import number
 from ortholab.explore.picture import Panel, Picture
 from ortholab.theory import fuss_catalan_cdf, fuss_catalan_density, fuss_catalan_edge, log_singular_values, weights
 
@@ -55,7 +56,9 @@ def compute(kind: str, depth: int, gain: float) -> Picture:
     for k, name in enumerate(names):
         left.line(DEPTHS, lines[:, k], label=name)
     left.guide(y=0.0)
-    right = Panel("log_{10} s", "density", title=f"after {depth} factors", xlim=AXIS, ylim=(0, 1.2))
+    right = Panel(
+        "log_{10} s", "density", title=f"after {depth} factor{'s' if depth > 1 else ''}", xlim=AXIS, ylim=(0, 1.2)
+    )
     height, edges = np.histogram(values[-1], bins=31, range=AXIS)
     right.histogram(np.minimum(height / (WIDTH * (edges[1] - edges[0])), 1.2), edges, color=kind)
     place, density, _ = law(kind, depth)
@@ -69,10 +72,10 @@ def _words(kind: str, depth: int, gain: float, at: np.ndarray, values: np.ndarra
     median, largest = float(10 ** at[1]), float(10 ** at[-1])
     facts = {"median s": median, "largest s": largest, "condition number of the product": float(10 ** np.ptp(values))}
     if kind == "orthogonal":
-        return f"All singular values are {gain:.3g}^{{{depth}}} = {median:.3g}: the product only turns.", facts
+        return f"All singular values are {number(gain)}^{{{depth}}} = {number(median)}: the product only turns.", facts
     return (
-        f"In theory half of the s lie below {median:.2g} and the largest is {largest:.3g}: a ratio of "
-        f"{largest / median:.3g}, which no gain changes.",
+        f"In theory half of the s lie below {number(median, 2)} and the largest is {number(largest)}: a ratio of "
+        f"{number(largest / median)}, which no gain changes.",
         facts,
     )
 

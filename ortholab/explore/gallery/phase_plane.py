@@ -9,6 +9,7 @@ import numpy as np
 from ortholab.explore.controls import Plane, Range
 from ortholab.explore.explorable import Explorable
 from ortholab.explore.gallery._shared import NETWORKS, directions, mean_and_interval, phi_controls, pick, send
+from ortholab.explore.markup import number
 from ortholab.explore.picture import Panel, Picture
 from ortholab.theory import Activation, CorrelationSeries, PhasePlane
 
@@ -104,7 +105,7 @@ def _words(chi: float, q: float) -> str:
     if np.isnan(chi):
         return "No single stable q^{*} here: the variance grows without bound, or where it ends depends on its start."
     growth = chi ** (LAYERS - 1)
-    times = f"grows {growth:.3g}-fold" if growth >= 1 else f"shrinks to {growth:.2g} of itself"
+    times = f"grows {number(growth)}-fold" if growth >= 1 else f"shrinks to {number(growth, 2)} of itself"
     where = "critical" if abs(chi - 1) < 0.005 else "chaotic" if chi > 1 else "ordered"
     words = f"χ = {chi:.3f}, {where}: from layer {LAYERS} back to layer 1 a squared gradient {times}."
     return words if np.isfinite(q) else words + " But no variance is fixed here."
