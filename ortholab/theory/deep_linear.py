@@ -15,7 +15,6 @@ import math
 from itertools import pairwise
 
 import numpy as np
-from scipy.integrate import quad
 from scipy.special import digamma, lambertw
 
 from ortholab.errors import ArgumentError, bad, check_array, check_generator, check_int, check_number
@@ -74,6 +73,8 @@ def scaled_learning_time(u0: float, uf: float, n: int | float, *, s: float = 1.0
         return odds / s
     if n == math.inf:
         return odds / s**2 + (1 / u0 - 1 / uf) / s
+    from scipy.integrate import quad  # here, for it loads slowly in a browser, where few ask for it
+
     # In logit(u/s) the integrand is s^(-p) (u/s)^(1-p) = smooth and bounded by its ends.
     power = 2 - 2 / n
     low, high = (math.log(u) - math.log(s - u) for u in (u0, uf))
