@@ -18,7 +18,7 @@ from ortholab.explore.explorable import Explorable
 from ortholab.explore.picture import Panel, Picture
 
 __all__ = [
-    "Choice", "Explorable", "Formula", "Panel", "Picture", "Plane", "Range", "Switch", "answer", "films", "get",
+    "Choice", "Explorable", "Formula", "Panel", "Picture", "Plane", "Range", "Switch", "answer", "film_names", "get",
     "names", "show",
 ]  # fmt: skip
 
@@ -50,7 +50,7 @@ def names() -> tuple[str, ...]:
     return GALLERY
 
 
-def films() -> tuple[str, ...]:
+def film_names() -> tuple[str, ...]:
     """The names of all films, in the order of the book."""
     return FILMS
 

@@ -10,13 +10,13 @@ import pytest
 from audit import audit
 from conftest import need
 from explorables import FIGURE, MOVE, VIEW, has_python, live, placed, start
-from site_tools import ROOT, SITE, find_chromium, open_page
+from site_tools import ROOT, find_chromium, open_page
 
 from ortholab import explore
 
 pytestmark = [pytest.mark.site, pytest.mark.browser]
 
-PLACED = placed() if (SITE / "index.html").exists() else {}
+PLACED = placed()
 ALIVE = {page: [n for n in found if n in explore.names()] for page, found in PLACED.items()}
 ALIVE = {page: found for page, found in ALIVE.items() if found}
 # The page with the reader's own formula stands for all where one page is enough.
