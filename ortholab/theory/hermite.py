@@ -7,7 +7,7 @@ gives, for u, v ~ N(0, q) with correlation c,
 
 So the map of the correlation of two inputs, a double integral at each c, is a power series; its coefficients are
 >= 0, which is why it is convex on [0, 1]. For whole lines of points at once, and differences from c = 1 to all their
-digits, but only without kinks, see :mod:`ortholab.theory.correlation_series`. Source: Daniely, Frostig, Singer 2016
+digits, but only without kinks, see :mod:`ortholab.theory.difference_map`. Source: Daniely, Frostig, Singer 2016
 (arXiv 1602.05897).
 """
 
