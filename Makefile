@@ -49,7 +49,7 @@ test-code: .venv/.installed ## doctests and unit tests
 	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope --doctest-modules -m "not site" ortholab book/_ext tests
 
 test-notebooks: .venv/.installed ## run every notebook under book/ and its asserts (nbval)
-	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope --nbval-lax --nbval-cell-timeout 120 book
+	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope --nbval-lax --nbval-cell-timeout 300 book
 
 test-site: .venv/.installed $(AXE) ## build the book, then check every page with and without a browser
 	@$(BUILD)
