@@ -66,8 +66,8 @@ def tags(body: str, pathto: Callable, assets: dict) -> str:
         "bundle_sha256": assets["bundle_sha256"],
         "sources": [f"{folder}pyodide-{pyodide.VERSION}/"] * assets["copy"] + [pyodide.CDN],
         "files": {name: {"sha256": pyodide.FILES[name], "bytes": size} for name, size in pyodide.BYTES.items()},
-        "packages": list(pyodide.PACKAGES),
-        "megabytes": round(sum(pyodide.BYTES.values()) / 1e6),
+        "later": list(pyodide.LATER),
+        "megabytes": round(sum(size for name, size in pyodide.BYTES.items() if name not in pyodide.LATER) / 1e6),
     }
     written = html.escape(json.dumps(config), quote=True)
     return (

@@ -11,7 +11,7 @@ import array_api_compat
 HERE = Path(__file__).resolve().parent
 LIBRARY = HERE.parent
 
-MODULES = ("__init__", "errors", "_tokens")  # of ortholab itself
+MODULES = ("__init__", "errors", "_scipy", "_tokens")  # of ortholab itself
 # What shows an explorable, and what makes this archive, has no use inside the page's Python.
 HOSTS = ("bundle.py", "page.py", "pyodide.py", "still.py", "widget.py", "film.py", "films", "front")
 # Of array_api_compat: what an array of numpy needs.

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+
+from ortholab._scipy import special
 
 
 def _chain(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
@@ -98,9 +99,9 @@ ONE: dict[str, tuple[Callable, Callable]] = {
     "exp": (np.exp, np.exp),
     "log": (np.log, lambda u: 1 / u),
     "sqrt": (np.sqrt, lambda u: 0.5 / np.sqrt(u)),
-    "erf": (special.erf, lambda u: 2 / np.sqrt(np.pi) * np.exp(-u * u)),
-    "sigmoid": (special.expit, lambda u: special.expit(u) * special.expit(-u)),
-    "softplus": (lambda u: np.logaddexp(0.0, u), special.expit),
+    "erf": (lambda u: special.erf(u), lambda u: 2 / np.sqrt(np.pi) * np.exp(-u * u)),
+    "sigmoid": (lambda u: special.expit(u), lambda u: special.expit(u) * special.expit(-u)),
+    "softplus": (lambda u: np.logaddexp(0.0, u), lambda u: special.expit(u)),
     "gelu": (lambda u: u * special.ndtr(u), _gelu_slope),
     "silu": (lambda u: u * special.expit(u), _silu_slope),
     "abs": (np.abs, np.sign),

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import special
 
+from ortholab._scipy import special
 from ortholab.errors import ArgumentError, bad, check_int, show
 from ortholab.theory.gaussian import expect
 

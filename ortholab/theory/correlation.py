@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
+from ortholab._scipy import optimize
 from ortholab.errors import NoFixedPointError, bad, check_array, check_number
 from ortholab.theory.activations import Activation
 from ortholab.theory.gaussian import expect2
@@ -96,7 +96,7 @@ def c_star(activation: str | Activation, sigma_w: float, sigma_b: float = 0.0) -
     near = next((c for c in 1 - np.logspace(-9, 0, 19) if gap(c) < 0), None)
     if near is None:  # the root is closer to 1 than double precision can tell
         return 1.0
-    return float(brentq(gap, 0.0, near, xtol=1e-13, rtol=1e-13))
+    return float(optimize.brentq(gap, 0.0, near, xtol=1e-13, rtol=1e-13))
 
 
 @dataclass(frozen=True)

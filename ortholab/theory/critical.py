@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
+from ortholab._scipy import optimize
 from ortholab.errors import NoFixedPointError, check_number
 from ortholab.theory.activations import Activation, get_activation
 from ortholab.theory.mean_field import MARGINAL, SCAN, fixed_points
@@ -89,7 +89,7 @@ def critical_points(activation: str | Activation, sigma_b: float) -> tuple[Criti
         keep = np.abs(values) > 1e-8 * grid
         grid, values = grid[keep], values[keep]
     for i in np.flatnonzero(values[:-1] * values[1:] < 0):
-        root = brentq(
+        root = optimize.brentq(
             lambda q: _sigma_b_squared(activation, q) - sigma_b**2, grid[i], grid[i + 1], xtol=1e-300, rtol=1e-14
         )
         points.append(CriticalPoint(activation.slope_moment(root) ** -0.5, sigma_b, root))

@@ -15,8 +15,8 @@ import math
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import digamma, lambertw
 
+from ortholab._scipy import integrate, special
 from ortholab.errors import ArgumentError, bad, check_array, check_generator, check_int, check_number
 from ortholab.theory.ensembles import haar
 from ortholab.theory.ensembles import weights as draw_weights
@@ -73,12 +73,12 @@ def scaled_learning_time(u0: float, uf: float, n: int | float, *, s: float = 1.0
         return odds / s
     if n == math.inf:
         return odds / s**2 + (1 / u0 - 1 / uf) / s
-    from scipy.integrate import quad  # here, for it loads slowly in a browser, where few ask for it
-
     # In logit(u/s) the integrand is s^(-p) (u/s)^(1-p) = smooth and bounded by its ends.
     power = 2 - 2 / n
     low, high = (math.log(u) - math.log(s - u) for u in (u0, uf))
-    value, _ = quad(lambda v: (s / (1 + math.exp(-v))) ** (1 - power) / s, low, high, epsabs=0, epsrel=1e-12, limit=500)
+    value, _ = integrate.quad(
+        lambda v: (s / (1 + math.exp(-v))) ** (1 - power) / s, low, high, epsabs=0, epsrel=1e-12, limit=500
+    )
     return value
 
 
@@ -119,7 +119,7 @@ def _infinite(time: np.ndarray, u0: float, s: float) -> np.ndarray:
     c = math.log(u0) - math.log(s - u0) - s / u0 + s**2 * time
     exponent = -c - 1
     with np.errstate(over="ignore"):
-        y = lambertw(np.exp(np.minimum(exponent, 600))).real
+        y = special.lambertw(np.exp(np.minimum(exponent, 600))).real
     large = exponent > 600
     y[large] = exponent[large] - np.log(exponent[large])
     for _ in range(3):  # sharpens the large ones; the others stay
@@ -220,7 +220,7 @@ def mean_log_length(width: int, n: int) -> float:
     -1.007
     """
     n, width = check_int("n", n, 1), check_int("width", width, 1)
-    return 0.5 * n * float(digamma(width / 2) - math.log(width / 2))
+    return 0.5 * n * float(special.digamma(width / 2) - math.log(width / 2))
 
 
 def aligned_start(strengths: np.ndarray, width: int, n: int, *, rng: np.random.Generator | int) -> list[np.ndarray]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.linalg import lapack
+from collections.abc import Callable
 
+import numpy as np
+
+from ortholab._scipy import linalg
 from ortholab.errors import bad, check_generator, check_int, check_number
 
 
@@ -34,11 +36,43 @@ def haar(
     if np.dtype(dtype) not in (np.float32, np.float64):
         raise bad("dtype", dtype, "float32 or float64")
     rng = check_generator(rng)
-    form = lapack.dorgqr if np.dtype(dtype) == np.float64 else lapack.sorgqr
+    form = _former(np.dtype(dtype))
     out = np.empty((*batch, n, k), dtype=dtype)
     for index in np.ndindex(*batch):
         out[index] = _stewart(n, k, rng, form, np.dtype(dtype))
     return out
+
+
+def _former(dtype: np.dtype) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return the function that multiplies out reflectors: LAPACK's, or where there is no scipy (yet) numpy's loop."""
+    try:
+        orgqr = linalg.lapack.dorgqr if dtype == np.float64 else linalg.lapack.sorgqr
+    except ModuleNotFoundError:
+        return multiply_out
+
+    def form(x: np.ndarray, tau: np.ndarray) -> np.ndarray:
+        q, _, info = orgqr(x, tau, lwork=64 * x.shape[1], overwrite_a=True)
+        if info != 0:
+            raise ArithmeticError(f"LAPACK orgqr failed with info = {info}")
+        return q
+
+    return form
+
+
+def multiply_out(x: np.ndarray, tau: np.ndarray) -> np.ndarray:
+    """Return H_1 H_2 ... H_k applied to the first k columns of the identity, (n, k), as LAPACK's orgqr does.
+
+    H_j = I - tau_j v_j v_j^T with v_j = (0, ..., 0, 1, x[j + 1, j], ..., x[n - 1, j]); x is (n, k), tau (k,).
+
+    >>> multiply_out(np.array([[1.0], [1.0]]), np.array([1.0])).ravel().tolist()
+    [0.0, -1.0]
+    """
+    q = np.eye(*x.shape, dtype=x.dtype)
+    for j in reversed(range(x.shape[1])):
+        v = x[j:, j].copy()
+        v[0] = 1.0
+        q[j:, j:] -= np.outer(tau[j] * v, v @ q[j:, j:])
+    return q
 
 
 def _stewart(n: int, k: int, rng: np.random.Generator, form, dtype: np.dtype) -> np.ndarray:
@@ -55,9 +89,7 @@ def _stewart(n: int, k: int, rng: np.random.Generator, form, dtype: np.dtype) ->
     if k == n:
         tau[-1] = 0.0
         sign[-1] = -sign[-1]
-    q, _, info = form(x, tau, lwork=64 * k, overwrite_a=True)
-    if info != 0:
-        raise ArithmeticError(f"LAPACK orgqr failed with info = {info}")
+    q = form(x, tau)
     q *= -sign
     return q
 

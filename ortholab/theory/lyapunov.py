@@ -9,8 +9,8 @@ fresh ones, as long as t is small against n; see the page on the recurrent Jacob
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import brentq
 
+from ortholab._scipy import optimize
 from ortholab.errors import check_array, check_choice, check_number
 from ortholab.theory.activations import Activation, get_activation
 from ortholab.theory.slopes import SlopeLaw
@@ -59,6 +59,6 @@ def lyapunov_exponents(
     out = np.full(share.shape, -np.inf)
     for at, u in np.ndenumerate(share):
         if 1 - u < alive - 1e-12 or (alive > 1 - 1e-12 and u > 1e-12):
-            log_y = brentq(gap, -_LOG_Y, _LOG_Y, args=(1 - u,), xtol=1e-13)
+            log_y = optimize.brentq(gap, -_LOG_Y, _LOG_Y, args=(1 - u,), xtol=1e-13)
             out[at] = np.log(gain) + 0.5 * (np.log1p(-u) - log_y - (np.log(u) if weights == "orthogonal" else 0))
     return out

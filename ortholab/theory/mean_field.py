@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
 
+from ortholab._scipy import optimize
 from ortholab.errors import ArgumentError, NoFixedPointError, check_int, check_number
 from ortholab.theory.activations import Activation, get_activation
 
@@ -123,7 +123,7 @@ def fixed_points(activation: str | Activation, sigma_w: float, sigma_b: float = 
     seen = np.flatnonzero(sign)
     for i, j in pairwise(seen):
         if sign[i] != sign[j]:
-            roots.append(brentq(gap, grid[i], grid[j], xtol=1e-300, rtol=1e-14))
+            roots.append(optimize.brentq(gap, grid[i], grid[j], xtol=1e-300, rtol=1e-14))
     roots += _tangent_roots(gap, grid, values, roots)
     grows_from = max(roots, default=0.0) if sign[-1] > 0 else math.inf
     points = tuple(_classify(activation, q, sigma_w, grid, sign) for q in sorted(roots))
@@ -155,7 +155,7 @@ def _tangent_roots(gap, grid: np.ndarray, values: np.ndarray, known: list[float]
     for i in range(1, len(grid) - 1):
         touches = size[i] < size[i - 1] and size[i] < size[i + 1] and values[i - 1] * values[i + 1] > 0
         if touches and min(size[i - 1], size[i + 1]) > 1e-9 * grid[i] and size[i] < 1e-3 * grid[i]:
-            best = minimize_scalar(
+            best = optimize.minimize_scalar(
                 lambda q: abs(gap(q)),
                 bounds=(grid[i - 1], grid[i + 1]),
                 method="bounded",

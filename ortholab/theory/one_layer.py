@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr
 
+from ortholab._scipy import special
 from ortholab.theory.slopes import SlopeLaw
 
 
@@ -79,7 +79,11 @@ class OneLayer:
 
 def _probability(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray | float:
     """P(a < z < b), right in both tails."""
-    return np.where(np.asarray(a) > 0, ndtr(-np.asarray(a)) - ndtr(-np.asarray(b)), ndtr(b) - ndtr(a))
+    return np.where(
+        np.asarray(a) > 0,
+        special.ndtr(-np.asarray(a)) - special.ndtr(-np.asarray(b)),
+        special.ndtr(b) - special.ndtr(a),
+    )
 
 
 def _monotone(law: SlopeLaw, a: float, b: float) -> list[tuple[float, float]]:

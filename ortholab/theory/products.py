@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import linalg
 
+from ortholab._scipy import linalg
 from ortholab.errors import ArgumentError, bad, check_array
 
 _SWEEPS = 60

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
+from ortholab._scipy import optimize
 from ortholab.errors import ArgumentError, NoFixedPointError, bad, check_array, check_number
 from ortholab.theory.activations import Activation, get_activation
 from ortholab.theory.critical import critical_at, critical_point
@@ -115,7 +115,7 @@ def critical_gain_over_time(activation: str | Activation, input_variances: np.nd
             raise NoFixedPointError(f"no gain up to {_MAX_GAIN:g} is critical for {activation.name} and this drive")
     while growth(low) > 0:
         low, high = low - 0.25, low
-    return float(np.exp(brentq(growth, low, high, xtol=1e-10)))
+    return float(np.exp(optimize.brentq(growth, low, high, xtol=1e-10)))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import ndtr
 
+from ortholab._scipy import special
 from ortholab.errors import ArgumentError, check_number
 from ortholab.theory.activations import Activation
 from ortholab.theory.panels import HALVES, ORDER, PanelTree
@@ -70,7 +70,7 @@ class SlopeLaw:
             if value is None:
                 pieces.append((max(a, -_REACH), min(b, _REACH)))
             else:
-                mass = ndtr(b) - ndtr(a) if a < 0 else ndtr(-a) - ndtr(-b)
+                mass = special.ndtr(b) - special.ndtr(a) if a < 0 else special.ndtr(-a) - special.ndtr(-b)
                 same = next((v for v in atoms if abs(v - value) <= _CONSTANT * max(1.0, value)), value)
                 atoms[same] = atoms.get(same, 0.0) + float(mass)
         self.atoms = np.array(sorted(v for v in atoms if atoms[v] > 0))

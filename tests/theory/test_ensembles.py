@@ -77,3 +77,25 @@ def test_weights_have_entries_of_variance_sigma_w_squared_over_inputs(n, k):
 def test_bad_input_is_named(call, name):
     with pytest.raises(ArgumentError, match=name):
         call()
+
+
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (2, 2), (7, 1), (7, 3), (40, 40)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_without_scipy_the_same_matrices_are_drawn(monkeypatch, n, k, dtype):
+    """As in a browser before scipy is there: numpy's loop gives what LAPACK gives, to rounding."""
+    from ortholab.theory import ensembles
+
+    wanted = haar(n, k, rng=3, batch=(2,), dtype=dtype)
+
+    class Absent:
+        @property
+        def lapack(self):
+            raise ModuleNotFoundError("No module named 'scipy'")
+
+    called = []
+    monkeypatch.setattr(ensembles, "linalg", Absent())
+    loop = ensembles.multiply_out
+    monkeypatch.setattr(ensembles, "multiply_out", lambda *given: called.append(1) or loop(*given))
+    found = haar(n, k, rng=3, batch=(2,), dtype=dtype)
+    assert len(called) == 2
+    assert np.abs(found - wanted).max() <= 20 * np.finfo(dtype).eps

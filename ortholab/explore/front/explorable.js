@@ -40,20 +40,24 @@ class Browser {
     this.waiting = new Map();
     this.watchers = new Set();
     this.state = "idle"; // idle, loading, live, failed
+    this.note = ["", null, false];
     addEventListener("pagehide", () => this.end());
   }
-  // Tell every explorable of the page where Python is.
-  tell(state, text, part = null) {
+  // Tell every explorable of the page where Python is; `busy` while something loads.
+  tell(state, text, part = null, busy = false) {
     this.state = state;
-    this.note = { text, part };
-    for (const watch of this.watchers) watch(state, text, part);
+    this.note = [text, part, busy];
+    for (const watch of this.watchers) watch(state, ...this.note);
+  }
+  settle() {
+    this.tell("live", `Computed live by ${this.python} in this page.`);
   }
   get possible() {
     return Boolean(this.config) && location.protocol.startsWith("http") && typeof Worker === "function" && typeof WebAssembly === "object";
   }
   start() {
     if (this.state !== "idle") return this.ready;
-    this.tell("loading", "Starting Python in this page", 0);
+    this.tell("loading", "Starting Python in this page", 0, true);
     this.ready = new Promise((resolve, reject) => {
       const fail = (reason) => {
         this.end();
@@ -68,8 +72,9 @@ class Browser {
       }
       this.worker.onerror = (event) => fail(event.message || "the worker could not be loaded");
       this.worker.onmessage = ({ data }) => {
-        if (data.kind === "progress") this.tell("loading", data.text, data.part);
-        else if (data.kind === "ready") { this.tell("live", `Computed live by ${data.python} in this page.`); resolve(); }
+        if (data.kind === "progress") this.tell(this.state, data.text, data.part, true);
+        else if (data.kind === "ready") { this.python = data.python; this.settle(); resolve(); }
+        else if (data.kind === "settled") this.settle();
         else if (data.kind === "failed") fail(data.reason);
         else if (data.kind === "answer") {
           this.waiting.get(data.id)?.({ ...JSON.parse(data.text), milliseconds: data.milliseconds, heap: data.heap });
@@ -145,7 +150,7 @@ class View {
     this.observer.observe(this.panels);
     if (browser) {
       browser.watchers.add((...note) => this.hear(...note));
-      this.hear(browser.state, browser.note?.text || "", browser.note?.part);
+      this.hear(browser.state, ...browser.note);
     }
   }
 
@@ -377,12 +382,12 @@ class View {
 
   // -- hearing of the hosts --
 
-  hear(state, text, part) {
+  hear(state, text, part, busy) {
     if (this.met) return;
     const film = this.spec.film;
     this.el.dataset.state = state;
     this.button.hidden = Boolean(film) || state !== "idle" || !this.browser.possible;
-    this.meter.hidden = state !== "loading";
+    this.meter.hidden = !busy;
     if (part === null || part === undefined) this.meter.removeAttribute("value");
     else this.meter.value = part;
     if (film) this.status.textContent = "A stored film. Open the notebook to train it live.";
@@ -390,7 +395,7 @@ class View {
       this.status.textContent = this.browser.possible
         ? `Stored values. Move a control, and Python starts in this page (${this.browser.config.megabytes} MB, once).`
         : "Stored values: the controls go from one to the next. To compute live, serve the page (make serve).";
-    } else this.status.textContent = text + (state === "live" && this.spec.slow ? ` Moves may take a moment: ${this.spec.slow}` : "");
+    } else this.status.textContent = text + (state === "live" && !busy && this.spec.slow ? ` Moves may take a moment: ${this.spec.slow}` : "");
     if (state === "failed" && !this.stored.empty) this.update(null);
   }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from scipy.optimize import brentq
 
+from ortholab._scipy import optimize
 from ortholab.explore.controls import Choice, Range
 from ortholab.explore.explorable import Explorable
 from ortholab.explore.picture import Panel, Picture
@@ -40,7 +40,7 @@ def _rates(variance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         at = variance + np.exp(log_extra)
         return float(np.log(_gain(at, variance)) + 0.5 * np.log(TANH.slope_moment(at)))
 
-    extra = np.exp(brentq(growth, np.log(1e-6), np.log(4), xtol=1e-14))
+    extra = np.exp(optimize.brentq(growth, np.log(1e-6), np.log(4), xtol=1e-14))
     return gain, rms, np.log(gain) + _log_slope(q), float(_gain(variance + extra, variance))
 
 

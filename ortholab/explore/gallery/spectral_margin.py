@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from itertools import pairwise
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtri
 
 from ortholab.explore.controls import Choice, Range
 from ortholab.explore.explorable import Explorable
@@ -27,7 +27,7 @@ def _turns() -> np.ndarray:
 @functools.lru_cache(maxsize=1)
 def _unit_parameters() -> np.ndarray:
     """WIDTH free parameters p: evenly spread quantiles of a standard normal law, in a fixed random order."""
-    return np.random.default_rng(5).permutation(ndtri((np.arange(WIDTH) + 0.5) / WIDTH))
+    return np.random.default_rng(5).permutation([NormalDist().inv_cdf((i + 0.5) / WIDTH) for i in range(WIDTH)])
 
 
 def band(p: np.ndarray, margin: float) -> np.ndarray:
