@@ -61,13 +61,20 @@ class Range:
         return tuple(dict.fromkeys(round(v) for v in points)) if self.whole else tuple(dict.fromkeys(points))
 
     def positions(self) -> tuple[float, ...]:
-        """The values that are stored at build time: ``stored`` of them, ends and default included where they fit."""
+        """The values that are stored at build time: ``stored`` of them, both ends and the default included.
+
+        >>> Range("a", "a", 0, 1, 0.9, count=11, stored=3).positions()
+        (0.0, 0.9, 1.0)
+        """
         values = self.values
         if self.stored == 1:
             return (self.default,)
         at = {round(i) for i in np.linspace(0, len(values) - 1, min(self.stored, len(values)))}
         home = values.index(self.default)
-        at = at - {min(at, key=lambda i: abs(i - home))} | {home}
+        between = at - {0, len(values) - 1}
+        if home not in at and between:
+            at.remove(min(between, key=lambda i: abs(i - home)))
+        at.add(home)
         return tuple(values[i] for i in sorted(at))
 
     def check(self, value: object) -> float:
