@@ -43,7 +43,7 @@ def lab(folder: Path) -> Iterator[str]:
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--IdentityProvider.token=", "--ServerApp.password=",
         f"--ServerApp.port={port}", f"--ServerApp.root_dir={folder}", "--ServerApp.port_retries=0",
-        "--ServerApp.allow_root=True", "--LabApp.news_url=",
+        "--ServerApp.allow_root=True",
     ]  # fmt: skip
     environment = {**os.environ, **own, "PYTHONPATH": str(ROOT)}
     environment.pop(explore.STATIC, None)
