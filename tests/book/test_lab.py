@@ -75,8 +75,13 @@ def notebook(tmp_path_factory, browser) -> Iterator[object]:
         page.goto(f"{address}/lab/tree/all.ipynb?reset")
         page.wait_for_selector(".jp-Notebook .cm-content", timeout=60_000)
         page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
-        page.locator(".jp-Notebook .cm-content").first.click()
-        page.keyboard.press("Shift+Enter")
+        for _ in range(8):  # a notebook that is still being laid out can miss the key
+            page.wait_for_timeout(4000)
+            page.locator(".jp-Notebook .cm-content").first.click()
+            page.keyboard.press("Control+Enter")
+            page.wait_for_timeout(8000)
+            if page.locator(".ol-x-live").count():
+                break
         count = len(explore.names()) + len(explore.FILMS)
         page.wait_for_function(f"() => document.querySelectorAll('.ol-x-live').length === {count}", timeout=120_000)
         yield page
