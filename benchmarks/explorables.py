@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "book"))
 
-from explorables import MOVE, has_python, live, placed, start
+from explorables import MOVE, has_python, placed, start
 from site_tools import SITE, find_chromium, launch, open_page, serve
 
 from ortholab import explore
@@ -37,18 +37,20 @@ def main() -> int:
                 seconds.append(start(page))
         print(f"Click to first live result, {STARTS} fresh pages: median {statistics.median(seconds):.1f} s, "
               f"{min(seconds):.1f} to {max(seconds):.1f}.")  # fmt: skip
-        print(f"A move, from the control to the drawn answer, {MOVES} random moves (ms): median, 90th percentile, most")
+        print(f"Then, by explorable: seconds from the click on its page to the first live result (one fresh page); and a\n"
+              f"move, from the control to the drawn answer, {MOVES} random moves (ms): median, 90th percentile, most")  # fmt: skip
         for name, found in placed().items():
             alive = [n for n in found if n in explore.names()]
             if not alive:
                 continue
-            with live(browser, f"{address}/{name}") as (page, _):
+            with open_page(browser, f"{address}/{name}") as (page, _):
+                first = start(page)
                 for explorable in alive:
                     states = moves(explorable, MOVES + 1, seed=3)
                     page.evaluate(MOVE, [explorable, states[0]])
                     took = sorted(page.evaluate(MOVE, [explorable, values])["total"] for values in states[1:])
                     middle, high = statistics.median(took), took[int(0.9 * len(took))]
-                    print(f"  {explorable:20s} {middle:6.0f} {high:6.0f} {took[-1]:6.0f}")
+                    print(f"  {explorable:20s} {first:6.1f} {middle:8.0f} {high:6.0f} {took[-1]:6.0f}")
         browser.close()
     return 0
 

@@ -10,6 +10,7 @@ True
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 from ortholab.errors import check_choice
@@ -18,8 +19,7 @@ from ortholab.explore.explorable import Explorable
 from ortholab.explore.picture import Panel, Picture
 
 __all__ = [
-    "Choice", "Explorable", "Formula", "Panel", "Picture", "Plane", "Range", "Switch", "answer", "film_names", "get",
-    "names", "show",
+    "Choice", "Explorable", "Formula", "Panel", "Picture", "Plane", "Range", "Switch", "answer", "get", "names", "show",
 ]  # fmt: skip
 
 # Set while the book is built: then a cell's output is plain HTML with stored values, and no widget.
@@ -50,11 +50,6 @@ def names() -> tuple[str, ...]:
     return GALLERY
 
 
-def film_names() -> tuple[str, ...]:
-    """The names of all films, in the order of the book."""
-    return FILMS
-
-
 def get(name: str) -> Explorable:
     """Return an explorable or a film by its name; raises ArgumentError, with the names, for any other.
 
@@ -81,8 +76,6 @@ def show(name: str) -> None:
 
     Outside a notebook it prints the readout at the default values. Raises ArgumentError for an unknown name.
     """
-    import os
-
     from ortholab._html import Html
     from ortholab.explore.markup import to_plain
 

@@ -96,7 +96,7 @@ def test_bad_input_is_named():
     assert made == []
 
 
-@pytest.mark.parametrize("name", explore.film_names())
+@pytest.mark.parametrize("name", explore.FILMS)
 def test_the_films_of_the_book(name):
     """All frames of all settings: words, limits that stand still, and a small file."""
     film = explore.get(name)

@@ -1,5 +1,8 @@
 """A reader's formula: what it computes, against numpy and the library's activations, and what it refuses."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,84 +11,10 @@ from ortholab.explore.formula import FUNCTIONS, activation, parse
 from ortholab.explore.tree import evaluate, kinks
 from ortholab.theory import ACTIVATIONS, fixed_points
 
-X = np.linspace(-3, 3, 41) + 0.0123
+sys.path.insert(0, str(Path(__file__).parent))
+from hostile import HOSTILE
 
-HOSTILE = {
-    "import": "__import__('os').system('ls')",
-    "builtins": "__builtins__",
-    "eval": "eval('1')",
-    "exec": "exec(x)",
-    "open": "open(x)",
-    "attribute": "x.__class__",
-    "attribute of a call": "tanh(x).real",
-    "lambda": "(lambda: x)()",
-    "comprehension": "[x for x in (1, 2)]",
-    "generator": "max(y for y in x)",
-    "subscript": "x[0]",
-    "dictionary": "{1: x}",
-    "f-string": "f'{x}'",
-    "string": "'x'",
-    "bytes": "b'x'",
-    "walrus": "(x := 3)",
-    "keyword": "clip(x, low=0, high=1)",
-    "star": "max(*x)",
-    "double star": "max(**x)",
-    "conditional": "x if x else 1",
-    "comparison": "x < 1",
-    "and": "x and 1",
-    "not": "not x",
-    "await": "await x",
-    "yield": "(yield x)",
-    "statement": "import os",
-    "assignment": "x = 3",
-    "semicolon": "x; x",
-    "newline": "x\n+ x",
-    "tab": "x\t+ x",
-    "null byte": "x\x00",
-    "backtick": "`x`",
-    "comment": "x # hello",
-    "continuation": "x \\",
-    "markup": "</script><script>alert(1)</script>",
-    "template": "{{ x }}",
-    "full-width name": "ｅｘｐ(x)",
-    "Cyrillic x": "х",
-    "Arabic digit": "x + ٣",
-    "surrogate": "x\ud800",
-    "tuple": "x, x",
-    "bare function": "tanh",
-    "function of a function": "tanh(tanh)",
-    "called number": "2(x)",
-    "called x": "x(1)",
-    "called call": "tanh(x)(x)",
-    "complex": "2j * x",
-    "matrix product": "x @ x",
-    "floor division": "x // 2",
-    "modulo": "x % 2",
-    "bits": "~x",
-    "shift": "1 << 99",
-    "ellipsis": "...",
-    "tower": "9**9**9",
-    "huge power": "x**1e9",
-    "huge number": "1e999 * x",
-    "nothing to divide by": "1/0",
-    "long": "x" + " + x" * 500,
-    "many operations": "x" + "+x" * 90,
-    "deep": "(" * 99 + "x" + ")" * 99,
-    "signs": "-" * 199 + "x",
-    "deep calls": "abs(" * 45 + "x" + ")" * 45,
-    "open end": "((x)",
-    "closed start": "x)",
-    "empty": "",
-    "blank": "   ",
-    "no number": "x +",
-    "too few": "max(x)",
-    "too many": "tanh(x, x)",
-    "none": "tanh()",
-    "True": "True",
-    "None": "None",
-    "dunder call": "x.__init__.__globals__",
-    "other names": "np.exp(x) + y",
-}
+X = np.linspace(-3, 3, 41) + 0.0123
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)

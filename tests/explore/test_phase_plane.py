@@ -52,6 +52,12 @@ def test_the_networks_are_those_of_simulate_and_scatter_about_the_theory():
             assert np.abs(np.array(point["y"]) - wide).max() < 0.35
 
 
+def test_the_interval_is_students():
+    from scipy import stats
+
+    assert pytest.approx(stats.t.ppf(0.975, _shared.NETWORKS - 1), abs=1e-4) == _shared.T_OF_SIX
+
+
 def test_where_there_is_no_answer_the_picture_says_so():
     gelu = PLANE.picture(phi="gelu", sigma_w=2.0)
     assert np.isnan(gelu.facts["χ"])

@@ -107,7 +107,7 @@ FILM = Film(
         "At 8 layers both read more than 70 % of the test images after 100 updates. At 48 layers the orthogonal start "
         "is there after 40 updates, and the Gaussian one not after 100. It does not stay isometric: in these 100 "
         "updates its largest singular value grows from 1.3 to more than 3, and the median falls below a half. "
-        "Isometry is a property of the start."
+        "In this run isometry is a property of the start."
     ),
     caption=(
         "48 layers of 64 tanh units at σ_w^{2} = 1.05, plain gradient descent with 0.03 on digits, one seed. Left, "

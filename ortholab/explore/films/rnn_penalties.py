@@ -69,7 +69,7 @@ FILM = Film(
     answer=(
         "Learning spreads them: after 200 updates they lie between 0.97 and 1.72, and their mean has hardly moved. (8) "
         "pulls the mean down to 1.03 and so loses the gain. (10) keeps the mean at 1.26 and halves the spread. The "
-        "three networks read 67 to 73 % of the test images: one short run says no more about that."
+        "three networks read about 70 % of the test images each: one short run says no more about that."
     ),
     caption=(
         "48 tanh units read images of digits row by row; Adam with 0.001 and a penalty of weight 0.1. Under (8) nearly "

@@ -121,9 +121,9 @@ EXPLORABLE = Explorable(
     "ReLU χ does not depend on σ_b and the line stands upright at √2; but with a bias no variance is fixed "
     "on it.",
     caption="tanh at σ_w = 1.5, σ_b = 0.3, a little inside the chaotic phase: χ = 1.061. Two signals of very "
-    "different size reach the same variance within five layers; two pairs of inputs reach the same "
-    "correlation, far more slowly. Lines: theory. Crosses: means of six networks of width 80, with 95 % "
-    "intervals.",
+    "different size are within 4 % of one variance from the sixth layer on; two pairs of inputs draw together far more "
+    "slowly, and have correlations of 0.66 and 0.84 after 20 layers. Lines: theory. Crosses: means of six networks of "
+    "width 80, with 95 % intervals.",
     alt="Left: a map of χ, low on the left and high on the right, with the critical line rising from σ_w = 1 at "
     "σ_b = 0 to 1.86 at σ_b = 1. Middle: two lines of variance against layer that meet near 0.96. Right: "
     "two lines of correlation against layer that draw together and have not met after 20 layers.",

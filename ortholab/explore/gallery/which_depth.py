@@ -21,7 +21,7 @@ from ortholab.theory.difference_map import (
 )
 
 WIDE, DEEP = (0.8, 3.0), 50
-RULE = (3, 5)  # multiples of xi_c at which the book's trained networks stop learning
+RULE = (3, 5)  # a rule of thumb: on the page order_to_chaos the ratios run from about 3 to more than 4
 ABOVE = 100.0  # drawn in place of depths that no axis here reaches: near the peak xi_c has fewer digits
 APART = 0.5  # 1 - c of the two inputs
 
@@ -109,9 +109,9 @@ EXPLORABLE = Explorable(
     "squared singular value of J is 77 with Gaussian and 2.3 with orthogonal weights. The rule sees the mean, χ, and "
     "no more.",
     caption="tanh with σ_b = 0.2, σ_w = 1.1, Gaussian weights. Lines: theory at infinite width; points: one network "
-    "of width 60. Left: the depth scale ξ_c, and the 3 to 5 ξ_c at which training ended in this book's measurement. "
-    "Middle: two inputs forget their difference. Right: gradients fade like χ^{L}. With ξ_c = 7.1, 30 layers are at "
-    "the edge of the rule.",
+    "of width 60. Left: the depth scale ξ_c, and the band from 3 to 5 ξ_c, a rule of thumb: where this book measured, "
+    "training ended at about 3 to more than 4 ξ_c. Middle: two inputs forget their difference. Right: gradients fade "
+    "like χ^{L}. With ξ_c = 7.1, 30 layers are at the edge of the rule.",
     alt="Left, depth against sigma_w: a curve with a sharp peak near 1.3 and a band above it. Middle, 1 - c falls on "
     "a straight line on a log axis, points on it. Right, the mean squared singular value falls in the same way, and "
     "squares for the largest lie above it.",
