@@ -37,8 +37,8 @@ def main() -> int:
                 seconds.append(start(page))
         print(f"Click to first live result, {STARTS} fresh pages: median {statistics.median(seconds):.1f} s, "
               f"{min(seconds):.1f} to {max(seconds):.1f}.")  # fmt: skip
-        print(f"Then, by explorable: seconds from the click on its page to the first live result (one fresh page); and a\n"
-              f"move, from the control to the drawn answer, {MOVES} random moves (ms): median, 90th percentile, most")  # fmt: skip
+        print("Then, by explorable: seconds from the click on its page to the first live result (one fresh page);")
+        print(f"a move, from the control to the drawn answer, {MOVES} random moves (ms): median, 90th percentile, most")
         for name, found in placed().items():
             alive = [n for n in found if n in explore.names()]
             if not alive:
