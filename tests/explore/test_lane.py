@@ -54,13 +54,14 @@ def test_every_answer_equals_the_native_one(name, pairs, answers):
 
 def test_hostile_formulas_get_a_message(pairs, answers):
     refused = 0
-    for (_, request), answer in zip(pairs, answers, strict=True):
-        if any(text in TYPED.values() for text in json.loads(request).values() if isinstance(text, str)):
+    for (name, request), answer in zip(pairs, answers, strict=True):
+        boxes = [control.name for control in flatten(explore.get(name).controls) if isinstance(control, Formula)]
+        if any(json.loads(request).get(box) in TYPED.values() for box in boxes):
             message = json.loads(answer).get("error", "")
             assert 10 < len(message) < 400, request
             assert "Error in" not in message, message  # an error that nobody foresaw
             refused += 1
-    assert refused >= 20
+    assert refused >= 2 * len(TYPED) >= 100  # two explorables have a box
 
 
 def test_a_wrong_answer_is_seen(answers):
