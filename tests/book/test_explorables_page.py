@@ -244,6 +244,17 @@ def test_memory_is_steady_and_the_worker_ends_with_the_page(address, browser, wi
         assert len(ended) == 1
 
 
+def test_python_that_ends_under_way_can_start_again(address, browser, with_python):
+    """As when a reader leaves and comes back: an answer that will never come must not block the next."""
+    with live(browser, f"{address}/{HOME}") as (page, trouble):
+        page.evaluate(f"() => {{ ({VIEW})('phase_plane').set({{sigma_w: 2}}); ortholabExplore.browser.end(); }}")
+        page.wait_for_function(f"() => !({VIEW})('phase_plane').busy")
+        assert page.workers == []
+        start(page)
+        assert page.evaluate(MOVE, ["phase_plane", {"sigma_w": 1.0}])["host"] == "browser"
+        assert trouble.errors == []
+
+
 @pytest.mark.parametrize("broken", ["refused", "wrong bytes"])
 def test_a_failed_load_says_so_and_keeps_the_stored_values(address, browser, with_python, broken):
     def meddle(route):

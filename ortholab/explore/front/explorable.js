@@ -95,6 +95,7 @@ class Browser {
   end() {
     this.worker?.terminate();
     this.worker = null;
+    for (const resolve of this.waiting.values()) resolve(null); // nobody will answer: let them go
     this.waiting.clear();
     if (this.state !== "failed") this.tell("idle", "");
   }
@@ -275,7 +276,7 @@ class View {
 
   go() {
     if (!this.browser?.possible || this.browser.state === "failed") return;
-    this.browser.start().then(() => this.request(), () => this.update(null));
+    this.browser.start().then(() => this.request(), () => {}); // hear() is told of a failure
   }
 
   // Ask for the present values; while an answer is under way only the latest wish is kept.
@@ -286,6 +287,7 @@ class View {
     const host = this.host, values = { ...this.values }, began = performance.now();
     const answer = await host.ask(this.spec.name, values);
     this.busy = false;
+    if (!answer) return; // Python ended under way; what is shown remains
     this.show(answer, host.kind);
     this.el.dispatchEvent(new CustomEvent("ortholab:answer", { bubbles: true, detail: { host: host.kind, values, answer, total: performance.now() - began } }));
     if (this.wish) this.request();
@@ -387,7 +389,7 @@ class View {
     const film = this.spec.film;
     this.el.dataset.state = state;
     this.button.hidden = Boolean(film) || state !== "idle" || !this.browser.possible;
-    this.meter.hidden = !busy;
+    this.meter.hidden = !busy || Boolean(film);
     if (part === null || part === undefined) this.meter.removeAttribute("value");
     else this.meter.value = part;
     if (film) this.status.textContent = "A stored film. Open the notebook to train it live.";

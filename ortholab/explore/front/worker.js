@@ -114,15 +114,23 @@ async function loadScipy() {
 // Answer one question; if it needs scipy, bring scipy first.
 async function reply({ id, name, request }) {
   const began = performance.now();
-  let text = answer(name, request);
+  const say = (error) => String(error.message || error).split("\n").filter(Boolean).pop();
+  const ask = () => {
+    try {
+      return answer(name, request);
+    } catch (error) { // Python itself gave up; what it can foresee is in the text already
+      return JSON.stringify({ error: `Python failed: ${say(error)}` });
+    }
+  };
+  let text = ask();
   if (text.includes("No module named 'scipy")) {
     try {
       scipy = scipy || loadScipy();
       await scipy;
-      text = answer(name, request);
+      text = ask();
     } catch (error) {
       scipy = null; // the next question tries again
-      text = JSON.stringify({ error: `This needs scipy, which could not be loaded (${String(error.message || error).split("\n").filter(Boolean).pop()}).` });
+      text = JSON.stringify({ error: `This needs scipy, which could not be loaded (${say(error)}).` });
     }
     postMessage({ kind: "settled" });
   }
