@@ -8,6 +8,7 @@ Subpackages load when they are first used, so that ``import ortholab`` is quick 
 * ``ortholab.plot``    the book's figures
 * ``ortholab.derive``  derivations whose steps are checked
 * ``ortholab.explore`` explorables: pictures with sliders, in a notebook and in the built page
+* ``ortholab.check``   property checks for answers, with messages that teach (numpy only)
 * ``ortholab.claims``  the ledger: each claim of the 2019 deck, its test and its verdict
 """
 
@@ -15,7 +16,7 @@ from importlib import import_module as _import_module
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("claims", "data", "derive", "errors", "experiments", "explore", "nn", "plot", "theory")
+_SUBMODULES = ("check", "claims", "data", "derive", "errors", "experiments", "explore", "nn", "plot", "theory")
 
 __all__ = ["__version__", *_SUBMODULES]
 
