@@ -1,16 +1,19 @@
 # Orthogonality Lab. `make` lists the targets; each works alone from a fresh clone (GNU make 3.81 or later).
+# FOLDER, OUT: submissions to grade, and where the marks go.
 # PYTHON: the interpreter that .venv is made from (3.11 or later).   PIP_FLAGS: extra words for pip install.
 PYTHON    ?= python3
 PIP_FLAGS ?=
 PORT      ?= 8000
 JOBS      ?= 2
 URL       ?=
+FOLDER    ?=
+OUT       ?= graded
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help book test test-code test-notebooks test-site lint format lab serve shots address requirements clean distclean
+.PHONY: help book test test-code test-notebooks test-site lint format lab serve shots course grade slides address requirements clean distclean
 
 BIN  := .venv/bin
 SITE := _build/html
@@ -67,6 +70,13 @@ serve: ## serve the built site on PORT (8000)
 shots: .venv/.installed ## full-page pictures of every page into _build/shots
 	@$(BUILD)
 	$(BIN)/python tests/book/shots.py
+
+course: .venv/.installed ## make the students' zip of the assignments into dist/
+	$(BIN)/ortholab course release
+
+grade: .venv/.installed ## with FOLDER=submissions: grade them into graded/ (OUT=...)
+	@test -n "$(FOLDER)" || { echo "error: name the folder of submissions: make grade FOLDER=submissions" >&2; exit 1; }
+	$(BIN)/ortholab grade "$(FOLDER)" --out "$(OUT)"
 
 address: ## with URL=https://github.com/OWNER/NAME (or none): write the repository's address everywhere
 	$(PYTHON) book/_ext/ortholab_address.py $(URL)

@@ -1,4 +1,7 @@
-"""The command ``ortholab``: list, run, status, show, verify, data get. Nothing heavy is imported before it is used."""
+"""The command ``ortholab``: list, run, status, show, verify, data get, grade, course.
+
+Nothing heavy is imported before it is used.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from ortholab.course.commands import add as add_course_commands
 from ortholab.errors import ArgumentError, OrtholabError
 
 app = typer.Typer(
@@ -238,6 +242,9 @@ def _complain(kind: str, text: str, as_json: bool) -> None:
 
 def _print_json(value: object) -> None:
     print(json.dumps(value, default=str), flush=True)
+
+
+add_course_commands(app, _failures)
 
 
 def main() -> None:

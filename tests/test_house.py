@@ -25,18 +25,21 @@ MAY_IMPORT = {
     "theory": {"errors"},
     "nn": {"errors", "theory"},
     "sequences": {"errors"},
+    "check": {"errors", "theory"},
     "explore": {"errors", "theory", "plot"},
     # They train; the rest of explore needs no torch.
     "explore/films": {"errors", "theory", "explore", "nn", "data", "sequences"},
     "experiments": {"errors", "theory", "nn", "data", "sequences"},
     "progress": {"errors", "experiments"},
     "figures": {"errors", "experiments", "plot"},
-    "cli": {"errors", "experiments", "data", "progress"},
+    "course": {"errors", "check"},
+    "cli": {"errors", "experiments", "data", "progress", "course"},
 }
 # Modules that a part must not need at all.
 MUST_NOT_IMPORT = {
     "theory": {"torch", "matplotlib", "sympy", "IPython"},
     "nn": {"matplotlib"},
+    "check": {"matplotlib", "sympy", "IPython"},
     "explore": {"torch", "sympy"},
 }
 
