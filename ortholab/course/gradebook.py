@@ -61,10 +61,9 @@ class CourseFolder:
         nbgrader()
         self.root = root.resolve()
         self.root.mkdir(parents=True, exist_ok=True)
-        self.log = logging.getLogger("ortholab.course.nbgrader")
+        # A logger of this folder's own: a named one would keep the handlers of folders that are gone.
+        self.log = logging.Logger("ortholab.course.nbgrader", logging.WARNING)
         self.log.addHandler(logging.FileHandler(self.root / "nbgrader.log", delay=True))
-        self.log.setLevel(logging.WARNING)
-        self.log.propagate = False
 
     @property
     def database(self) -> str:
