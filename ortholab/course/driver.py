@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import array
-import contextlib
 import os
 import random
-import select
-import selectors
-import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -17,27 +12,27 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ortholab.course import wire
 from ortholab.course.limits import Limits
+from ortholab.course.shut import IDLE, PATIENCE, Shut
 from ortholab.errors import RunError
 
 # Fails in every honest room. A room in which it passes forges its answers.
 CANARY = "from ortholab.check import CheckFailed\nraise CheckFailed({!r})"
-PATIENCE = 90.0  # seconds for what takes a moment, on a machine that is busy with other things
-# Note [Which seconds]. Limits count processor time, so that a busy machine costs nobody a mark; a process that waits
-# instead of working gets IDLE times as long by the clock.
-IDLE = 4
 KEPT = ("PATH", "LANG", "LC_ALL", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MPLBACKEND", "TZ")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A piece of code to run: the student's, or a test; ``key`` names it in the answers."""
+    """A piece of code to run: the student's, or a test; ``key`` names it in the answers.
+
+    With ``names`` there is no code: the tests of a part stand here, and see these names as they are now.
+    """
 
     key: str
-    code: str
+    code: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass
@@ -121,91 +116,6 @@ class Warm:
         return room
 
 
-class Shut:
-    """The grader's side of one room."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits, self.pid, self.level = limits, 0, "none"
-        self.folder = tempfile.mkdtemp(prefix="ortholab-room-")
-        self.channel, self.theirs = socket.socketpair()
-        self.output, self.output_end = os.pipe()
-        self.text, self.count, self.lock = bytearray(), 0, threading.Lock()
-
-    def begin(self) -> None:
-        """Wait until the room is open; raise RunError if it can't be."""
-        self.theirs.close()
-        os.close(self.output_end)
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-        try:
-            for _ in range(2):  # the launcher's message and the room's own, in any order
-                message = wire.receive(self.channel, PATIENCE)
-                self.pid, self.level = message.get("pid", self.pid), message.get("level", self.level)
-                if message["op"] == "failed":
-                    raise RunError(f"a room could not be shut: {message['why']}")
-        except (wire.Gone, wire.Late):
-            raise RunError("a room did not open") from None
-
-    def _read(self) -> None:
-        """Take what the room prints, keep its beginning, and count the rest: a flood never fills the memory."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.output, selectors.EVENT_READ)
-            while True:
-                data = os.read(self.output, 1 << 16)
-                if not data:
-                    os.close(self.output)
-                    return
-                with self.lock:
-                    self.count += len(data)
-                    self.text += data[: max(0, self.limits.output - len(self.text))]
-
-    def printed(self) -> tuple[str, int]:
-        """Return what was printed since the last call, cut, and the number of bytes that it was."""
-        time.sleep(0.002)
-        with self.lock:
-            text, count = self.text.decode(errors="replace"), self.count
-            self.text, self.count = bytearray(), 0
-        return text, count
-
-    def ask(self, message: dict, seconds: float) -> dict:
-        """Send a message and return the answer; after ``seconds`` interrupt the room, and after three more give up."""
-        wire.send(self.channel, message)
-        begin, wall = self.spent(), time.monotonic()
-        while not select.select([self.channel], [], [], 0.2)[0]:
-            if max(self.spent() - begin, (time.monotonic() - wall) / IDLE) > seconds:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.pid, signal.SIGINT)
-                return wire.receive(self.channel, 3)
-        return wire.receive(self.channel, PATIENCE)
-
-    def spent(self) -> float:
-        """Return the processor time of the room so far, ended children included."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-
-    def close(self) -> None:
-        """End everything in the room; with namespaces, whatever it started dies with it."""
-        for pid, send in ((self.pid, os.kill), (_session(self.pid), os.killpg)):
-            if pid > 1:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    send(pid, signal.SIGKILL)
-        self.channel.close()
-        self.reader.join(5)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _session(pid: int) -> int:
-    """Return the process group that the launcher leads, or 0 when it has ended or is this process's own."""
-    try:
-        group = os.getpgid(pid)
-    except (ProcessLookupError, PermissionError):
-        return 0
-    return 0 if group == os.getpgrp() else group
-
-
 def run(warm: Warm, job: Job, limits: Limits) -> Outcome:
     """Run a submission: its cells in order, then its tests; whatever dies or hangs costs no more than itself.
 
@@ -222,6 +132,8 @@ def run(warm: Warm, job: Job, limits: Limits) -> Outcome:
             spent += room.spent()
         finally:
             room.close()
+        if room.overfull:
+            outcome.note(f"its processes together used more than {limits.memory >> 20} MB of memory: ended")
         if dead is None:
             break
         lost.add(dead)
@@ -251,12 +163,15 @@ def _visit(room: Shut, job: Job, limits: Limits, outcome: Outcome, lost: set[str
         if rest <= 0:
             outcome.note(f"it took longer than {limits.whole:g} s in all: the rest was not run")
             return None
+        order = {"op": "keep", "names": list(cell.names)} if cell.names else {"op": "cell", "code": cell.code}
         try:
-            answer = room.ask({"op": "cell", "code": cell.code}, min(limits.cell, rest))
+            answer = room.ask(order, min(limits.cell, rest))
         except (wire.Gone, wire.Late, OSError) as gone:
             status = "timeout" if isinstance(gone, wire.Late) else "died"
             outcome.cells[cell.key] = {"status": status, "printed": room.printed()[0]}
             return cell.key
+        if cell.names:
+            continue
         text, count = room.printed()
         outcome.cells[cell.key] = answer | {"printed": text, "bytes": count}
     words = [f"canary {random.random()}" for _ in range(2)]

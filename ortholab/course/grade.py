@@ -131,7 +131,7 @@ def _run(
     tests = {tag(c)["grade_id"]: c for c in notebook.cells if is_test(c)}
     theirs = {c["id"]: c for c in notebook.cells if c.cell_type == "code" and not is_test(c) and c.source.strip()}
     job = driver.Job(
-        [driver.Cell(key, c.source) for key, c in theirs.items()],
+        _in_order(notebook.cells, theirs, source),
         [driver.Cell(key, c.source) for key, c in tests.items()],
         given(source),
     )
@@ -146,6 +146,20 @@ def _run(
     path.chmod(0o644)
     nbformat.write(notebook, path)
     return graded
+
+
+def _in_order(cells: list[Any], theirs: dict[str, Any], source: Source) -> list[driver.Cell]:
+    """Return the student's cells in order, and where a part's first test stands, what it sees: the part's names."""
+    ordered, met = [], set()
+    for cell in cells:
+        if cell["id"] in theirs:
+            ordered.append(driver.Cell(cell["id"], cell.source))
+        elif is_test(cell):
+            part = source.part_of(tag(cell)["grade_id"])
+            if part.names and part.title not in met:
+                met.add(part.title)
+                ordered.append(driver.Cell(f"names of {part.title}", names=tuple(sorted(part.names))))
+    return ordered
 
 
 def is_test(cell: Any) -> bool:

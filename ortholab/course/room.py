@@ -38,11 +38,12 @@ class Room:
         self.channel, self.shell, self.snapshot, self.hooked = channel, shell, snapshot, hooked
         self.own_processes, self.pid = own_processes, os.getpid()
         self.builtins = dict(vars(builtins))
+        self.kept: dict[str, Any] = {}
 
     def serve(self) -> None:
         """Answer the grader's messages until it goes."""
         send, receive = wire.send, wire.receive  # as they are now, before any student's code
-        actions = {"cell": self.cell, "test": self.test}
+        actions = {"cell": self.cell, "keep": self.keep, "test": self.test}
         while True:
             try:
                 message = receive(self.channel, None)
@@ -66,6 +67,11 @@ class Room:
         late = isinstance(error, KeyboardInterrupt)
         answer = {"op": "cell", "status": "timeout" if late else "error" if error else "ok", "shown": _fit(shown)}
         return answer | (_error(error) if error else {})
+
+    def keep(self, message: dict) -> dict:
+        """Remember the names of a part as they are where its tests stand: a later part may use a name again."""
+        self.kept |= {name: self.shell.user_ns[name] for name in message["names"] if name in self.shell.user_ns}
+        return {"op": "kept"}
 
     def test(self, message: dict) -> dict:
         """Fork a child that runs one test, and see that it ends in time."""
@@ -136,7 +142,7 @@ class Room:
     def _space(self, given: str) -> dict:
         """Return the names that a test sees: the student's, with no builtin shadowed, and what the release gives."""
         shadowed = self.builtins.keys() - {"__name__", "__doc__", "__loader__", "__spec__", "__package__", "_"}
-        space = {name: value for name, value in self.shell.user_ns.items() if name not in shadowed}
+        space = {name: value for name, value in (self.shell.user_ns | self.kept).items() if name not in shadowed}
         space |= {"__builtins__": builtins, "__name__": "__main__"}
         exec(compile(given, "<given>", "exec"), space)
         return space

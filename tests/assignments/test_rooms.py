@@ -155,6 +155,38 @@ def test_limits_of_files_memory_and_disk(warm):
     assert verdicts(found) == ["ok"]
 
 
+HOARD = """
+import os, time
+def hoard():
+    for _ in range(6):
+        if os.fork() == 0:
+            x = bytearray(400 << 20)
+            time.sleep(60)
+            os._exit(0)
+    for _ in range(6):
+        os.wait()
+"""
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [(HOARD + "hoard()", RIGHT), (HOARD + "def f(x):\n    hoard()\n    return 2 * x",)],
+    ids=["in a cell", "in a test"],
+)
+def test_processes_that_hoard_memory_together_are_ended(warm, cells):
+    start = time.monotonic()
+    found = outcome(warm, *cells, tests=[CHECKED, "assert 1 + 1 == 2"])
+    assert any("its processes together" in note for note in found.notes)
+    assert verdicts(found)[1] == "ok"
+    assert time.monotonic() - start < 45
+
+
+def test_a_part_that_uses_a_name_again_does_not_harm_an_earlier_one(warm):
+    cells = [Cell("c0", RIGHT), Cell("names", names=("f", "absent")), Cell("c1", WRONG)]
+    found = run(warm, Job(cells, [Cell("t0", CHECKED)]), LIMITS)
+    assert verdicts(found) == ["ok"]
+
+
 def test_what_kills_the_room_costs_only_itself(warm):
     found = outcome(
         warm,
