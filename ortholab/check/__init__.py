@@ -13,7 +13,7 @@ from ortholab.check._core import CheckFailed
 from ortholab.check.audits import audit_plan, interval_by_seed, leaky_mean_square, verdict
 from ortholab.check.critical import critical_line
 from ortholab.check.gains import column_gradient, column_penalty, flat_witness, rest_witness
-from ortholab.check.general import agrees, gradient
+from ortholab.check.general import agrees, gradient, tell
 from ortholab.check.inference import comparison, paired_interval
 from ortholab.check.learning import learning_time, race
 from ortholab.check.lengths import log_length, signal_walk
@@ -73,6 +73,7 @@ __all__ = [
     "srip_gradient",
     "stuck_witness",
     "tangent_projection",
+    "tell",
     "two_cayley_steps",
     "verdict",
 ]

@@ -59,6 +59,22 @@ def gradient(f: Callable, grad: Callable, shape: tuple[int, ...], *, seed: int =
         )
 
 
+def tell(check: Callable, *arguments: Any, **settings: Any) -> None:
+    """Run a check and print what it says instead of raising it: for a reader who tries an answer in the book.
+
+    >>> tell(gradient, lambda W: (W**2).sum(), lambda W: 2 * W, (3, 2))
+    Nothing is missing.
+    >>> tell(agrees, abs, lambda x: x, [(-1.0,)])
+    Not yet: the result is 1, not -1, on -1.
+    """
+    try:
+        check(*arguments, **settings)
+    except CheckFailed as failed:
+        print(f"Not yet: {failed}")
+    else:
+        print("Nothing is missing.")
+
+
 def _factor(got: np.ndarray, want: np.ndarray, tol: float) -> str:
     ratio = float(got @ want / (want @ want)) if want.any() else 0.0
     if ratio and np.abs(got - ratio * want).max() <= 10 * tol * np.abs(want).max():
