@@ -1,5 +1,6 @@
 # Orthogonality Lab. `make` lists the targets; each works alone from a fresh clone (GNU make 3.81 or later).
 # FOLDER, OUT: submissions to grade, and where the marks go.
+# JOBS: how many tests, or notebooks, run at once (2).
 # PYTHON: the interpreter that .venv is made from (3.11 or later).   PIP_FLAGS: extra words for pip install.
 PYTHON    ?= python3
 PIP_FLAGS ?=
@@ -17,6 +18,7 @@ SHELL := /bin/bash
 
 BIN  := .venv/bin
 SITE := _build/html
+CACHE := _build/.jupyter_cache
 AXE  := .make/axe.min.js
 AXE_VERSION := 4.14.1
 
@@ -29,6 +31,7 @@ export MPLCONFIGDIR        := $(CURDIR)/.make/matplotlib
 export npm_config_cache    := $(CURDIR)/.make/npm
 export PYTHONNOUSERSITE    := 1
 export OMP_NUM_THREADS     ?= 1
+export ORTHOLAB_JOBS       := $(JOBS)
 
 help: ## list the targets
 	@echo "Orthogonality Lab: make <target>"
@@ -51,8 +54,8 @@ format: .venv/.installed ## let ruff rewrite what it can
 test-code: .venv/.installed ## doctests and unit tests
 	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope --doctest-modules -m "not site" ortholab book/_ext tests
 
-test-notebooks: .venv/.installed ## run every notebook under book/ and its asserts (nbval)
-	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope --nbval-lax --nbval-cell-timeout 300 book
+test-notebooks: .venv/.installed ## run every notebook under book/ and its asserts (nbval), and keep what passed for the build
+	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope --nbval-lax --nbval-cell-timeout 300 --fill-cache $(CACHE) book
 
 test-site: .venv/.installed $(AXE) ## build the book, then check every page with and without a browser
 	@$(BUILD)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 import shutil
 from pathlib import Path
@@ -13,11 +12,11 @@ from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
 import ortholab_explore
+import ortholab_runs
 from ortholab import drawings
 from ortholab._tokens import TOKENS
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 DRAWINGS = {"chain": drawings.chain, "mark": drawings.mark}
 
 
@@ -42,16 +41,6 @@ def favicon(svg: str, tokens: dict[str, dict[str, str]]) -> str:
     return svg[:end] + style + svg[end:]
 
 
-def library_hash(root: Path = ROOT) -> str:
-    """Hash everything that a notebook's outputs depend on besides its own cells."""
-    digest = hashlib.sha256()
-    sources = [*root.glob("ortholab/**/*.py"), *root.glob("ortholab/**/*.mplstyle"), *root.glob("book/results/**/*")]
-    for path in [root / "requirements.txt", *sorted(p for p in sources if p.is_file())]:
-        if path.exists():
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def set_config(app: Sphinx, config: Config) -> None:
     """Set what depends on other files: the buttons, the cache folder and the generated assets."""
     options = dict(config.html_theme_options)
@@ -67,7 +56,7 @@ def set_config(app: Sphinx, config: Config) -> None:
 
     # jupyter-cache keys a run by the notebook's cells alone; a changed library must run them again too. The config
     # value below (rebuild "env") makes Sphinx read every page again, the new folder makes myst-nb execute it.
-    config.ortholab_hash = library_hash()
+    config.ortholab_hash = ortholab_runs.library_hash()
     caches = Path(app.outdir).parent / ".jupyter_cache"
     config.nb_execution_cache_path = str(caches / config.ortholab_hash)
     for old in caches.glob("*"):
@@ -175,6 +164,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("ortholab_explore", {}, "html", types=[dict])
     app.add_directive("drawing", Drawing)
     app.connect("config-inited", set_config)
+    app.connect("env-before-read-docs", ortholab_runs.run_missing)
     app.connect("doctree-resolved", drop_thebe_config, priority=900)
     app.connect("doctree-resolved", mark_proof)
     app.connect("doctree-resolved", drop_repeated_ids)
