@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
+import ortholab_book
 import ortholab_nbval
 import ortholab_runs
 import pytest
@@ -49,10 +51,7 @@ def write(folder, name, cells):
 def kept(folder):
     """Read what a cache keeps: executed notebooks by name."""
     cache = get_cache(folder)
-    records = cache.list_cache_records()
-    return {
-        record.uri.split("/")[-1].removesuffix(".ipynb"): cache.get_cache_bundle(record.pk).nb for record in records
-    }
+    return {Path(record.uri).stem: cache.get_cache_bundle(record.pk).nb for record in cache.list_cache_records()}
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +118,14 @@ def test_a_cell_out_of_order_spoils_the_run(tmp_path):
         run.passed = passed
         assert run.finish(tmp_path / "caches") == ""
         assert not (tmp_path / "caches").exists()
+
+
+def test_make_fills_the_folder_that_the_build_reads(tmp_path):
+    named = re.search(r"(?m)^CACHE := (\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"))[1]
+    options = {"html_theme_options": {}, "html_static_path": [], "templates_path": []}
+    config = SimpleNamespace(**options)
+    ortholab_book.set_config(SimpleNamespace(outdir=tmp_path / "_build" / "html"), config)
+    assert Path(config.nb_execution_cache_path) == tmp_path / named / ortholab_runs.library_hash()
 
 
 def build(tmp_path, names, mode="cache"):
