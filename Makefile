@@ -19,6 +19,8 @@ SHELL := /bin/bash
 BIN  := .venv/bin
 SITE := _build/html
 CACHE := _build/.jupyter_cache
+# A file of tests stays in one process; which come first is said in tests/conftest.py.
+SPREAD := -n $(JOBS) --dist loadscope --no-loadscope-reorder
 AXE  := .make/axe.min.js
 AXE_VERSION := 4.14.1
 
@@ -52,14 +54,14 @@ format: .venv/.installed ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 test-code: .venv/.installed ## doctests and unit tests
-	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope --doctest-modules -m "not site" ortholab book/_ext tests
+	$(BIN)/python -m pytest -rs $(SPREAD) --doctest-modules -m "not site" ortholab book/_ext tests
 
 test-notebooks: .venv/.installed ## run every notebook under book/ and its asserts (nbval), and keep what passed for the build
 	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope --nbval-lax --nbval-cell-timeout 300 --fill-cache $(CACHE) book
 
 test-site: .venv/.installed $(AXE) ## build the book, then check every page with and without a browser
 	@$(BUILD)
-	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope -m site tests/book
+	$(BIN)/python -m pytest -rs $(SPREAD) -m site tests/book
 
 lab: .venv/.installed ## open JupyterLab at the first notebook
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) \

@@ -80,6 +80,12 @@ def test_every_requirement_is_pinned_in_its_range():
     assert outside == {}
 
 
+def test_each_file_that_starts_first_is_there(pytestconfig):
+    names = pytestconfig.pluginmanager.getplugin(str(ROOT / "tests" / "conftest.py")).LONGEST
+    assert len(set(names)) == len(names) > 5
+    assert [name for name in names if not (ROOT / "tests" / name).is_file()] == []
+
+
 def test_citation_names_the_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["cff-version"] == "1.2.0"
