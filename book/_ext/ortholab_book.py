@@ -11,6 +11,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
+import ortholab_course
 import ortholab_explore
 import ortholab_runs
 from ortholab import drawings
@@ -70,6 +71,8 @@ def set_config(app: Sphinx, config: Config) -> None:
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             target.write_text(text, encoding="utf-8")
     config.ortholab_explore = ortholab_explore.write_assets(generated)
+    kept = Path(app.outdir).parent / ".course_release"
+    config.ortholab_course_zip = str(ortholab_course.write_release(generated, kept))
     config.html_static_path = [*config.html_static_path, str(generated)]
     config.html_favicon = str(generated / "favicon.svg")
 
@@ -160,6 +163,7 @@ class Drawing(SphinxDirective):
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     ortholab_explore.stored_values_only()
+    ortholab_course.setup(app)
     app.add_config_value("ortholab_hash", "", "env", types=[str])
     app.add_config_value("ortholab_explore", {}, "html", types=[dict])
     app.add_directive("drawing", Drawing)

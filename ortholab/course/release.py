@@ -13,14 +13,15 @@ from ortholab.errors import RunError
 
 TOP = "orthogonality-lab-course"
 WHEN = (2019, 7, 1, 0, 0, 0)  # fixed, so that the same sources give the same bytes
-MINUTES = re.compile(r"(\d+)\s*minutes")
 
 README = """# Orthogonality Lab: the assignments
 
-One notebook a chapter. Work in JupyterLab, with the package installed:
+One notebook a chapter. Work in JupyterLab, with the package `ortholab` installed from a clone of the book's repository:
 
-    pip install {package}
+    pip install {package} jupyterlab
     jupyter lab
+
+or put this folder into the clone and run `make lab` there.
 
 {table}
 
@@ -35,11 +36,12 @@ How it works
 """
 
 
-def release(sources: Path, out: Path, package: str = "ortholab") -> Path:
+def release(sources: Path, out: Path, package: str = ".") -> Path:
     """Make the release of all assignments in ``sources`` through nbgrader, and return the path of the zip in ``out``.
 
-    A folder ``data`` beside the sources goes into the zip. Raises ArgumentError if there is no source, RunError without
-    nbgrader or if a line of a solution or of a hidden test stands in the result: then no zip is written.
+    ``package``: what the README tells students to install. A folder ``data`` beside the sources goes into the zip.
+    Raises ArgumentError if there is no source, RunError without nbgrader or if a line of a solution or of a hidden test
+    stands in the result: then no zip is written.
     """
     read = read_all(Path(sources))
     with tempfile.TemporaryDirectory(prefix="ortholab-release-") as temporary:
@@ -84,18 +86,12 @@ def unescape(text: str) -> str:
     return html.unescape(text).replace('\\"', '"').replace("\\\\", "\\")
 
 
-def readme(sources: dict[str, Source], package: str = "ortholab") -> str:
+def readme(sources: dict[str, Source], package: str = ".") -> str:
     """Return the README for students: a table of the assignments, their parts, points and minutes, and the rules."""
     from ortholab.course.limits import Limits
 
     rows = ["| Notebook | Parts | Points | Minutes |", "|---|---|---|---|"]
     for name, source in sources.items():
-        rows.append(f"| {name}.ipynb | {len(source.parts)} | {source.total:g} | {minutes(source) or 'not stated'} |")
+        rows.append(f"| {name}.ipynb | {len(source.parts)} | {source.total:g} | {source.minutes or 'not stated'} |")
     memory = f"{Limits().memory >> 30} GB"
     return README.format(table="\n".join(rows), package=package, memory=memory)
-
-
-def minutes(source: Source) -> int:
-    """Return the minutes that the head of an assignment states, 0 if it states none."""
-    match = next((m for c in source.cells if c.cell_type == "markdown" and (m := MINUTES.search(c.source))), None)
-    return int(match[1]) if match else 0

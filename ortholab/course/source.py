@@ -12,6 +12,7 @@ from typing import Any
 from ortholab.errors import ArgumentError
 
 SECRET = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS|MARK SCHEME)\n(.*?)### END \1", re.DOTALL)
+MINUTES = re.compile(r"(\d+) minutes")
 SHORTEST = 10  # characters of a line without its spaces: shorter ones say nothing
 
 
@@ -30,6 +31,17 @@ class Part:
         """The part's points."""
         return sum(self.points.values())
 
+    @property
+    def by_hand(self) -> float:
+        """The points that a person gives."""
+        return sum(self.points[cell] for cell in self.manual)
+
+    @property
+    def minutes(self) -> int:
+        """The minutes that the part's heading states, 0 if it states none."""
+        match = MINUTES.search(self.title)
+        return int(match[1]) if match else 0
+
 
 @dataclass
 class Source:
@@ -44,6 +56,11 @@ class Source:
     def total(self) -> float:
         """The assignment's points."""
         return sum(part.total for part in self.parts)
+
+    @property
+    def minutes(self) -> int:
+        """The sum of the parts' minutes."""
+        return sum(part.minutes for part in self.parts)
 
     def part_of(self, grade_id: str) -> Part:
         """Return the part that holds a grade cell."""
