@@ -33,7 +33,6 @@ ZIP = f"course/{making.TOP}.zip"  # below the site's _static
 HEADING = re.compile(r"Part (?P<number>\d+)\. (?P<title>.+?) \(\d+ points, \d+ minutes")
 HEAD = re.compile(r"# (?P<title>.+)\n+(?P<goal>(?:[^|\n].*\n)+)\n+(?P<table>(?:\|.*\n)+)\n*(?P<rest>[\s\S]*)")
 KIND = re.compile(r"^\| (?P<number>\d+) \| .+? \| (?P<kind>[^|,]+)[^|]* \| \d+ \| \d+ \|$", re.MULTILINE)
-STUB = "YOUR ANSWER HERE"
 
 
 def key(sources: Path = SOURCES) -> str:
@@ -78,13 +77,6 @@ class Row:
     title: str
     kind: str
     part: Part
-
-    @property
-    def marked(self) -> str:
-        """Say who marks the part."""
-        if not self.part.by_hand:
-            return "by tests"
-        return "by hand" if self.part.by_hand == self.part.total else f"{self.part.by_hand:g} points by hand"
 
 
 def rows(source: Source) -> list[Row]:
@@ -137,7 +129,8 @@ def linked(text: str, pages: dict[str, str]) -> str:
 def page(source: Source, cells: list[Any], pages: dict[str, str]) -> str:
     """Write an assignment's page as MyST text: what it asks and costs, then the cells of the release."""
     top, parts = head(source), rows(source)
-    body = "\n\n".join(shown(cell, source.name) for cell in cells[1:])
+    hidden = ["### BEGIN HIDDEN TESTS" in cell.source for cell in source.cells]
+    body = "\n\n".join(shown(cell, source.name, h) for cell, h in zip(cells[1:], hidden[1:], strict=True))
     text = linked(f"{top['rest']}\n\n{body}", pages)
     named = {document: title for title, document in reversed(pages.items()) if f"</{document}>" in text}
     builds_on = ", ".join(f"{{doc}}`/{document}`" for document in dict.fromkeys(pages.values()) if document in named)
@@ -147,14 +140,15 @@ def page(source: Source, cells: list[Any], pages: dict[str, str]) -> str:
 
 **Builds on** {builds_on}.
 
+**Download** {{course-zip}}`all assignments in one zip`; {{doc}}`students` says how to work with it.
+
 {table(source, parts)}
 
-The minutes are an estimate, the sum of what the parts state. {{course-zip}}`Download the notebook`: one zip holds all
-assignments. {{doc}}`students` says how to work with it.
+The minutes are an estimate, the sum of what the parts state.
 
 ## What the notebook says
 
-This is the notebook of the zip, to read. Answers go into the notebook.
+This is the notebook of the zip, to read here. Answers go into the notebook itself.
 
 {text}
 """
@@ -162,15 +156,13 @@ This is the notebook of the zip, to read. Answers go into the notebook.
 
 def table(source: Source, parts: list[Row]) -> str:
     """Write the table of an assignment's parts."""
-    lines = ["| Part | | Kind | Marked | Points | Minutes |", "|---|---|---|---|---|---|"]
+    lines = ["| Part | Minutes | Points | By hand | Kind |", "|---|---|---|---|---|"]
     for row in parts:
-        title = f"[{row.title}](#{label(source.name, row.number)})"
-        lines.append(
-            f"| {row.number} | {title} | {row.kind} | {row.marked} | {row.part.total:g} | {row.part.minutes} |"
-        )
+        link = f"[{row.number}. {row.title}](#{label(source.name, row.number)})"
+        by_hand = f"{row.part.by_hand:g}" if row.part.by_hand else "–"
+        lines.append(f"| {link} | {row.part.minutes} | {row.part.total:g} | {by_hand} | {row.kind} |")
     by_hand = sum(row.part.by_hand for row in parts)
-    total = f"| | **Sum** | | **{by_hand:g} points by hand** | **{source.total:g}** | **{source.minutes}** |"
-    return "\n".join([*lines, total])
+    return "\n".join([*lines, f"| **Sum** | **{source.minutes}** | **{source.total:g}** | **{by_hand:g}** | |"])
 
 
 def label(name: str, number: str) -> str:
@@ -178,8 +170,8 @@ def label(name: str, number: str) -> str:
     return f"assignment-{name}-part-{number}"
 
 
-def shown(cell: Any, name: str) -> str:
-    """Write one cell of the release as MyST text."""
+def shown(cell: Any, name: str, hidden: bool = False) -> str:
+    """Write one cell of the release as MyST text; ``hidden``: the source has more tests in it."""
     told = tag(cell)
     points = f"{told['points']:g} points" if told.get("grade") else ""
     if cell.cell_type == "markdown":
@@ -188,8 +180,9 @@ def shown(cell: Any, name: str) -> str:
         match = re.match(r"## Part (\d+)\.", cell.source)
         return (f"({label(name, match[1])})=\n" if match else "") + cell.source
     if told.get("grade"):
-        hidden = all(line.startswith("#") for line in cell.source.splitlines() if line.strip())
-        words = f"Hidden checks: {points}" if hidden else f"Checks: {points}"
+        empty = all(line.startswith("#") for line in cell.source.splitlines() if line.strip())
+        words = "Hidden checks" if hidden and empty else "Checks, some of them hidden" if hidden else "Checks"
+        words += f": {points}"
     else:
         words = "Your answer" if told.get("solution") else "Given, locked" if told.get("locked") else "Given"
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", cell.source)), default=0))

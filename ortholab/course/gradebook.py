@@ -61,6 +61,9 @@ class CourseFolder:
         nbgrader()
         self.root = root.resolve()
         self.root.mkdir(parents=True, exist_ok=True)
+        # For nbgrader's own tools, the formgrader among them, started in this folder.
+        text = f'c = get_config()\nc.CourseDirectory.course_id = "{COURSE}"\n'
+        (self.root / "nbgrader_config.py").write_text(text, encoding="utf-8")
         # A logger of this folder's own: a named one would keep the handlers of folders that are gone.
         self.log = logging.Logger("ortholab.course.nbgrader", logging.WARNING)
         self.log.addHandler(logging.FileHandler(self.root / "nbgrader.log", delay=True))

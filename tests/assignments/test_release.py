@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import html
+import io
+import json
+import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -14,7 +20,7 @@ pytest.importorskip("nbgrader", reason="nbgrader is not installed: pip install '
 
 from ortholab.cli import app
 from ortholab.course import grade
-from ortholab.course.release import TOP, leaked, release, unescape
+from ortholab.course.release import TOP, leaked, readme, release, unescape
 from ortholab.course.source import given, leaks, public, read, read_all, secrets, squeeze
 from ortholab.errors import ArgumentError, RunError
 
@@ -58,6 +64,12 @@ def test_the_readme_lists_every_assignment(made):
     assert all(f"{name}.ipynb" in files[f"{TOP}/README.md"] for name in read_all(folder))
 
 
+def test_the_readme_states_the_sum_of_the_parts_minutes():
+    for name, source in read_all(grade.SOURCES).items():
+        minutes = sum(int(re.search(r"(\d+) minutes", part.title)[1]) for part in source.parts)
+        assert f"| {name}.ipynb | {len(source.parts)} | 100 | {minutes} |" in readme(read_all(grade.SOURCES))
+
+
 def test_the_same_sources_give_the_same_bytes(tmp_path):
     first, second = (release(TOY, tmp_path / name).read_bytes() for name in "ab")
     assert first == second
@@ -98,32 +110,92 @@ def test_the_parts_are_the_headings():
     assert source.parts[2].manual == {"proof"}
 
 
-def texts(path: Path) -> dict[str, str]:
-    """Read every text that the site serves, what lies in its zips included."""
+THIRD_PARTY = re.compile(r"_static/explore/pyodide-[^/]*/|_static/(mathjax|vendor)/")
+
+
+def texts(name: str, data: bytes) -> dict[str, str]:
+    """Return the text of a file by its name; of a zip, a wheel or a gzipped file all that it holds, at any depth."""
+    if data[:2] == b"PK" and zipfile.is_zipfile(io.BytesIO(data)):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            inside = [texts(f"{name}/{n}", archive.read(n)) for n in archive.namelist()]
+        return {n: text for found in inside for n, text in found.items()}
+    if data[:2] == b"\x1f\x8b":
+        return texts(f"{name}/gunzipped", gzip.decompress(data))
+    return {} if b"\0" in data[:4096] else {name: data.decode(errors="ignore")}
+
+
+def served(site: Path) -> dict[str, str]:
+    """Return every text that a site serves, but for the copies of other projects' files."""
     found = {}
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        name = str(file.relative_to(path))
-        if file.suffix == ".zip":
-            with zipfile.ZipFile(file) as archive:
-                found |= {f"{name}/{n}": archive.read(n).decode(errors="ignore") for n in archive.namelist()}
-        elif file.suffix in (".html", ".ipynb", ".txt", ".md", ".py", ".json", ".js"):
-            found[name] = file.read_text(encoding="utf-8", errors="ignore")
+    for file in sorted(p for p in site.rglob("*") if p.is_file()):
+        name = file.relative_to(site).as_posix()
+        if not THIRD_PARTY.match(name):
+            found |= texts(name, file.read_bytes())
     return found
 
 
-@pytest.mark.site
-def test_the_built_site_shows_no_secret():
-    """A line that a chapter or the library shows as well is no secret: they are what the course teaches."""
-    site = ROOT / "_build" / "html"
-    if not site.is_dir():
-        pytest.skip("the book is not built")
+def hidden_lines() -> set[str]:
+    """Return what no page may show. A line that a chapter or the library shows too is no secret: the course teaches it.
+
+    Text counts as well as code: a line of a worked proof is as secret as a line of a solution.
+    """
     sources = read_all(grade.SOURCES)
     taught = [p for p in (ROOT / "book").rglob("*") if p.suffix in (".ipynb", ".md") and grade.SOURCES not in p.parents]
     taught += [*(ROOT / "ortholab").rglob("*.py")]
     shown = squeeze("".join(unescape(p.read_text(encoding="utf-8")) for p in taught))
     shown += "".join(public(source) for source in sources.values())
-    hidden = {line for source in sources.values() for line in secrets(source) if len(line) >= 20 and line not in shown}
+    return {line for source in sources.values() for line in secrets(source) if len(line) >= 20 and line not in shown}
+
+
+def found_in(site: Path, hidden: set[str]) -> list[str]:
+    """Return "file: line" for every hidden line that a site serves."""
+    return [f"{name}: {line}" for name, text in served(site).items() for line in leaks(unescape(text), hidden)]
+
+
+@pytest.mark.site
+def test_the_built_site_shows_no_secret():
+    site = Path(os.environ.get("ORTHOLAB_SITE", ROOT / "_build" / "html"))
+    if not (site / "index.html").is_file():
+        pytest.skip("the book is not built")
+    names = served(site).keys()
+    assert {"searchindex.js", "book/index.html", "_sources/book/index.md"} <= names
+    for name in read_all(grade.SOURCES):
+        wanted = {f"book/course/{name}.html", f"_static/course/{TOP}.zip/{TOP}/{name}.ipynb"}
+        assert wanted <= names, "the course's pages or its zip are missing: build the book again"
+    hidden = hidden_lines()
     assert len(hidden) > 100
-    ours = {name: text for name, text in texts(site).items() if not name.startswith("_static/")}
-    assert ours
-    assert [f"{name}: {line}" for name, text in ours.items() for line in leaks(unescape(text), hidden)] == []
+    assert found_in(site, hidden) == []
+
+
+def zipped(name: str, data: bytes) -> bytes:
+    """Return a zip with one file."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def marked_up(line: str) -> bytes:
+    """Return a line as a page shows code: escaped, and cut by tags."""
+    return f"<pre><span>{html.escape(line[:9])}</span>{html.escape(line[9:])}</pre>".encode()
+
+
+PLANTS = {
+    "a page": ("page.html", marked_up),
+    "a source": ("_sources/page.md", lambda line: f"text\n    {line}\n".encode()),
+    "the search index": ("searchindex.js", lambda line: f"Search.setIndex({json.dumps({'titles': line})})".encode()),
+    "a notebook": ("_downloads/a/page.ipynb", lambda line: json.dumps({"source": ["x\n", line]}).encode()),
+    "a static file": ("_static/data.json", lambda line: json.dumps([line]).encode()),
+    "a file without a suffix": ("_sources/page", lambda line: line.encode()),
+    "a zip in a zip": ("_static/x.zip", lambda line: zipped("inner.zip", zipped("a.py", line.encode()))),
+    "a gzipped file": ("inventory.gz", lambda line: gzip.compress(line.encode())),
+}
+
+
+@pytest.mark.parametrize("place", PLANTS)
+def test_a_secret_is_found_wherever_it_stands(tmp_path, place):
+    line = 'assert np.allclose(answer["x"], 3 < W)'
+    name, write = PLANTS[place]
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(write(line))
+    assert len(found_in(tmp_path, {squeeze(line)})) == 1
