@@ -218,11 +218,11 @@ def by_hand(sources: dict[str, Source]) -> str:
 
 
 class _FromSources(SphinxDirective):
-    """A directive whose text is made from the sources: a page is read again when one of them changes."""
+    """A directive whose text is made from the sources: a page is read again when one of them, or this file, changes."""
 
     def sources(self) -> dict[str, Source]:
         """Read the sources, and note that the page depends on them."""
-        for path in sorted(SOURCES.glob("*.ipynb")):
+        for path in [*sorted(SOURCES.glob("*.ipynb")), Path(__file__)]:
             self.env.note_dependency(str(path))
         return read_all(SOURCES)
 
