@@ -16,12 +16,15 @@ WHEN = (2019, 7, 1, 0, 0, 0)  # fixed, so that the same sources give the same by
 
 README = """# Orthogonality Lab: the assignments
 
-One notebook a chapter. Work in JupyterLab, with the package `ortholab` installed from a clone of the book's repository:
+One notebook a chapter. Work in JupyterLab, with the package `ortholab`. In a clone of the book's repository:
 
     pip install {package} jupyterlab
+
+and then, in this folder:
+
     jupyter lab
 
-or put this folder into the clone and run `make lab` there.
+Or put this folder into the clone and run `make lab` there.
 
 {table}
 

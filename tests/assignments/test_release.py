@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from course_submissions import TOY, stripped
+from nbclient import NotebookClient
 from typer.testing import CliRunner
 
 pytest.importorskip("nbgrader", reason="nbgrader is not installed: pip install 'ortholab[course]'")
@@ -83,6 +84,29 @@ def test_a_source_that_shows_its_secret_is_refused(tmp_path):
     with pytest.raises(RunError, match=r"answers\.txt: cubes=W\*W\*W"):
         release(tmp_path, tmp_path / "out")
     assert not list(tmp_path.glob("out/*.zip"))
+
+
+@pytest.mark.parametrize("name", read_all(grade.SOURCES))
+def test_an_assignment_runs_as_released(made, tmp_path, name):
+    """From an empty folder, in a kernel of its own, every cell runs, and every check says what is not written yet."""
+    folder, files = made
+    if folder != grade.SOURCES:
+        pytest.skip("the toy is no assignment of the course")
+    notebook = nbformat.reads(files[f"{TOP}/{name}.ipynb"], as_version=4)
+    NotebookClient(
+        notebook, allow_errors=True, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    failed = {
+        c.metadata["nbgrader"]["grade_id"]: o.evalue
+        for c in notebook.cells
+        for o in c.get("outputs", [])
+        if o.output_type == "error"
+    }
+    tests = [c for c in notebook.cells if c.cell_type == "code" and grade.is_test(c)]
+    # A test whose whole text is hidden passes in silence.
+    shown = {c.metadata["nbgrader"]["grade_id"] for c in tests if c.source.count("check.")}
+    assert failed.keys() == shown
+    assert {text for text in failed.values() if "is not written yet" not in text} == set()
 
 
 def test_an_empty_folder_is_named(tmp_path):
