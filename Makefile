@@ -61,7 +61,7 @@ test-notebooks: .venv/.installed ## run every notebook under book/ and its asser
 
 test-site: .venv/.installed $(AXE) ## build the book, then check every page with and without a browser
 	@$(BUILD)
-	$(BIN)/python -m pytest -rs $(SPREAD) -m site tests/book
+	$(BIN)/python -m pytest -rs $(SPREAD) -m site tests/book tests/assignments
 
 lab: .venv/.installed ## open JupyterLab at the first notebook
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) \

@@ -24,13 +24,13 @@ LEVELS = {
     "is closed to it.",
     "plain": "This machine allows neither namespaces nor users of their own. Each submission ran with limits only: it "
     "could read and write whatever your account can, the sources of the assignments included, and use the network. "
-    "Grade strangers' code in a container or a virtual machine.",
+    "Grade strangers' code in a container or a virtual machine. The sum of its memory was limited only over the "
+    "processes of its session, which one can leave.",
 }
 REMAINS = (
     "At every level: no test is in reach while a student's cells run. A test then calls the student's functions, in "
     "one process with them, and code that is written for that purpose could read the test in that moment or forge its "
-    "outcome. Memory is limited by process, not over all processes of a submission. The notes name what was changed, "
-    "and what deserves a look."
+    "outcome. The notes name what was changed, and what deserves a look."
 )
 
 

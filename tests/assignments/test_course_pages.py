@@ -280,10 +280,8 @@ def test_the_limits_on_the_pages_are_the_grader_s():
     assert f"all of them | {limits.file // MB} MB; {limits.disk // MB} MB" in students
     assert f"the first {limits.output:,} characters" in students
     assert f"{limits.cell:g} seconds a cell and a test, {limits.whole:g} seconds in all, and four times" in instructors
-    assert (
-        f"{limits.memory / 1024 / MB:g} GB of memory for all its processes together, {limits.file // MB} MB a file"
-        in instructors
-    )
+    assert f"{limits.memory / 1024 / MB:g} GB of memory for all processes of a submission together" in instructors
+    assert f"that sum), {limits.file // MB} MB a file" in instructors
     assert f"memory ({limits.disk // MB} MB)" in instructors
 
 
