@@ -11,6 +11,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
+import ortholab_cells
 import ortholab_course
 import ortholab_explore
 import ortholab_runs
@@ -166,12 +167,15 @@ def setup(app: Sphinx) -> dict[str, bool]:
     ortholab_course.setup(app)
     app.add_config_value("ortholab_hash", "", "env", types=[str])
     app.add_config_value("ortholab_explore", {}, "html", types=[dict])
+    # Its first use writes every page again, so that pages of an older build get their marks too.
+    app.add_config_value("ortholab_cells", "marked", "html", types=[str])
     app.add_directive("drawing", Drawing)
     app.connect("config-inited", set_config)
     app.connect("env-before-read-docs", ortholab_runs.run_missing)
     app.connect("doctree-resolved", drop_thebe_config, priority=900)
     app.connect("doctree-resolved", mark_proof)
     app.connect("doctree-resolved", drop_repeated_ids)
+    app.connect("doctree-resolved", ortholab_cells.mark_cells)
     # After every other handler has added its scripts.
     app.connect("html-page-context", set_page, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
