@@ -23,6 +23,8 @@ CACHE := _build/.jupyter_cache
 SPREAD := -n $(JOBS) --dist loadscope --no-loadscope-reorder
 AXE  := .make/axe.min.js
 AXE_VERSION := 4.14.1
+REVEAL := .make/reveal/dist/reveal.js
+REVEAL_VERSION := 5.2.1
 
 # Jupyter, IPython and matplotlib keep their files in the project, not in HOME; one thread a process, as in the tests.
 export JUPYTER_CONFIG_DIR  := $(CURDIR)/.make/jupyter/config
@@ -76,6 +78,11 @@ shots: .venv/.installed ## full-page pictures of every page into _build/shots
 	@$(BUILD)
 	$(BIN)/python tests/book/shots.py
 
+slides: .venv/.installed $(REVEAL) ## build the chapters as slides too, say what to open
+	@$(BUILD)
+	$(BIN)/python book/_ext/ortholab_slides.py
+	@echo; echo "The slides are built. Open this file:"; echo "  file://$(CURDIR)/_build/slides/index.html"
+
 course: .venv/.installed ## make the students' zip of the assignments into dist/
 	$(BIN)/ortholab course release
 
@@ -127,3 +134,11 @@ $(AXE):
 	@if command -v npm >/dev/null; then cd .make && npm pack --silent axe-core@$(AXE_VERSION) >/dev/null && \
 	  tar -xzf axe-core-$(AXE_VERSION).tgz package/axe.min.js && mv package/axe.min.js . && rm -r package axe-core-$(AXE_VERSION).tgz; \
 	else echo "npm was not found: the accessibility audit will be skipped"; fi
+
+# reveal.js shows the slides. Without npm the decks load it from a public server, and the build says so.
+$(REVEAL):
+	@mkdir -p .make/reveal
+	@if command -v npm >/dev/null; then cd .make && npm pack --silent reveal.js@$(REVEAL_VERSION) >/dev/null && \
+	  tar -xzf reveal.js-$(REVEAL_VERSION).tgz -C reveal --strip-components=1 package/dist/reveal.js package/dist/reveal.css \
+	    package/dist/reset.css package/plugin/notes/notes.js package/LICENSE && rm reveal.js-$(REVEAL_VERSION).tgz && touch reveal/dist/reveal.js; \
+	else echo "npm was not found: the slides will need a network"; fi

@@ -50,12 +50,21 @@ def _plain_prose(source: str) -> bool:
     return not re.search(r"^(#|\$\$|[-*|>]\s?|\d+\.\s|```|:::|!\[|\s*\\begin|\||<)", source, flags=re.M)
 
 
-def rule(cell: dict) -> str:
-    """Return the mark of a cell that has none.
+def _short_lead(cell: dict | None) -> bool:
+    """Tell whether a Markdown cell ends in a heading and a paragraph or two: too little for a slide of its own."""
+    if cell is None or cell["cell_type"] == "code":
+        return False
+    end = re.split(r"^#+ .*$", "".join(cell["source"]), flags=re.M)[-1].strip()
+    return _plain_prose(end) and end.count("\n\n") < 2
+
+
+def rule(cell: dict, before: dict | None = None) -> str:
+    """Return the mark of a cell that has none; ``before`` is the cell before it.
 
     A heading of level 1 or 2 starts a slide, one of level 3 or more a subslide. Long plain prose is for the speaker's
-    notes. A picture (figure, explorable, derivation, verdict) starts a subslide. Cells that the book hides, imports,
-    and folded cells that show nothing are skipped. Everything else goes on with the slide before it.
+    notes. A picture (figure, explorable, derivation, verdict) starts a subslide, unless a lone sentence leads to it.
+    Cells that the book hides, imports, and folded cells that show nothing are skipped. Everything else goes on with the
+    slide before it.
 
     >>> rule({"cell_type": "markdown", "metadata": {}, "source": "## The set"})
     'slide'
@@ -71,7 +80,7 @@ def rule(cell: dict) -> str:
     if {"remove-cell", "remove-output"} & set(tags) or _imports_only(source):
         return "skip"
     if PICTURE.search(source):
-        return "subslide"
+        return "-" if _short_lead(before) else "subslide"
     if not _shows(source) and {"hide-input", "remove-input", "hide-cell"} & set(tags):
         return "skip"
     return "-"
@@ -89,9 +98,10 @@ def marks(path: Path) -> list[str]:
     Raises:
         ValueError: a mark is none of Jupyter's.
     """
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     found = []
-    for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
-        mark = mark_of(cell) or rule(cell)
+    for number, cell in enumerate(cells):
+        mark = mark_of(cell) or rule(cell, cells[number - 1] if number else None)
         if mark not in MARKS:
             raise ValueError(f"{path.name}, cell {number}: slide_type {mark!r} is none of {', '.join(MARKS)}")
         found.append(mark)
@@ -101,9 +111,10 @@ def marks(path: Path) -> list[str]:
 def fill(path: Path) -> int:
     """Write the rule's mark into each cell of a notebook that has none; return how many there were."""
     book = json.loads(path.read_text(encoding="utf-8"))
-    missing = [cell for cell in book["cells"] if mark_of(cell) is None]
-    for cell in missing:
-        cell["metadata"] = dict(sorted({**cell["metadata"], "slideshow": {"slide_type": rule(cell)}}.items()))
+    before = [None, *book["cells"]]
+    missing = [(cell, rule(cell, before[n])) for n, cell in enumerate(book["cells"]) if mark_of(cell) is None]
+    for cell, mark in missing:
+        cell["metadata"] = dict(sorted({**cell["metadata"], "slideshow": {"slide_type": mark}}.items()))
     if missing:
         path.write_text(json.dumps(book, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return len(missing)

@@ -204,6 +204,8 @@ def read(page: Path, decks: set[Path]) -> tuple[Tag, list[str]]:
     article = BeautifulSoup(STASHED.sub(put_aside, text), "html.parser").article
     for link in article.find_all("a", class_="headerlink"):
         link.decompose()
+    for inner in article.select(".admonition section"):  # reveal.js would take it for a slide
+        inner.name = "div"
     for link in article.find_all("a", href=True):
         target = link["href"].partition("#")[0]
         if not re.match(r"https?:|mailto:", target) and target and (page.parent / target).resolve() not in decks:

@@ -69,6 +69,14 @@
     block.tabIndex = 0;
   }
 
+  // A picture below a sentence or two takes the room that is left, if that is enough.
+  function fits(page, block) {
+    const top = block.getBoundingClientRect().top - page.getBoundingClientRect().top;
+    if (top > 210 || !block.querySelector("figure")) return false;
+    shrink(page, block);
+    return true;
+  }
+
   // Break one slide into as many screens as it needs.
   function paginate(section) {
     const screens = [section];
@@ -86,6 +94,9 @@
       for (let el = block.nextElementSibling; el; el = el.nextElementSibling) tail.push(el);
       if (first > 0) {
         next.append(halve(block, found, first), ...tail);
+      } else if (cut > 0 && fits(page, block)) {
+        next.append(...tail);
+        if (!tail.length) break;
       } else if (cut > 0) {
         // A sentence that leads to a formula, a list or a table stays with it.
         const before = blocks[cut - 1];
@@ -106,7 +117,7 @@
   function number(all) {
     return (slide) => {
       const { at, part, parts } = slide?.place ?? {};
-      return at ? [`${at}`, " / ", `${all}` + (parts > 1 ? ` (${part} of ${parts})` : "")] : [""];
+      return [at ? `${at} / ${all}` + (parts > 1 ? ` (${part} of ${parts})` : "") : ""];
     };
   }
 
@@ -130,11 +141,11 @@
     const slides = document.querySelector(".slides");
     for (const line of slides.querySelectorAll(".ol-steps > li")) line.classList.add("fragment");
     slides.style.width = `${WIDTH}px`;
-    await MathJax.typesetPromise([slides]);
+    const notes = [...slides.querySelectorAll("aside.notes")];
+    await MathJax.typesetPromise([...slides.querySelectorAll("section > section > :not(aside)")]);
     await document.fonts.ready;
     let at = 0;
     for (const section of slides.querySelectorAll("section > section")) {
-      if (section.closest(".admonition")) continue;
       section.style.width = `${WIDTH}px`;
       const screens = paginate(section);
       at += 1;
@@ -155,6 +166,7 @@
     });
     document.documentElement.classList.add("ready");
     Reveal.layout();
+    await MathJax.typesetPromise(notes); // nobody waits for these
   }
 
   start().catch((error) => {
