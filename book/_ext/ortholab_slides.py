@@ -188,13 +188,15 @@ def cut(article: Tag, mark_list: list[str], title: str) -> Deck:
     return deck
 
 
+# The explorables' stylesheet and script, as ortholab_explore.tags writes them.
+EXPLORABLE = re.compile(r'<link rel="stylesheet" href="[^"]*explorable\.css[^>]*><script defer [^>]*></script>')
 STASHED = re.compile(r"<(svg|script)\b.*?</\1>", flags=re.S)
 
 
 def read(page: Path, decks: set[Path]) -> tuple[Tag, list[str]]:
     """Read the article of a page, with its pictures put aside; links lead to decks or nowhere."""
     text = page.read_text(encoding="utf-8")
-    text = text[text.index("<article") : text.index("</article>")]
+    text = EXPLORABLE.sub("", text[text.index("<article") : text.index("</article>")])
     aside: list[str] = []
 
     def put_aside(match: re.Match) -> str:
@@ -243,7 +245,7 @@ def write_deck(page: Path, notebook: Path, target: Path, chapter: str, decks: se
     article, aside = read(page, decks)
     heading = article.find("h1")
     deck = cut(article, marks(notebook), heading.get_text().strip())
-    whole = re.search(r"<script defer src=\"[^\"]*explorable\.js.*?</script>", page.read_text(encoding="utf-8"), re.S)
+    script = EXPLORABLE.search(page.read_text(encoding="utf-8"))
     body = re.sub(r'<i data-aside="(\d+)"></i>', lambda match: aside[int(match[1])], sections(deck, chapter))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(
@@ -252,7 +254,7 @@ def write_deck(page: Path, notebook: Path, target: Path, chapter: str, decks: se
             title=html.escape(deck.title),
             slides=body,
             reveal=reveal,
-            explorable=whole[0] if whole and whole[0] not in body else "",
+            explorable=script[0] if script else "",
         ),
         encoding="utf-8",
     )
