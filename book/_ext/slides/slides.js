@@ -52,7 +52,7 @@
   function shrink(section, block) {
     const over = bottom(section, block) - ROOM;
     if (over <= 0) return;
-    const picture = [...block.querySelectorAll("figure:not(.ol-explorable) :is(svg, img)")].find((el) => el.clientHeight);
+    const picture = [...block.querySelectorAll("figure:not(.ol-explorable) :is(svg, img)")].find((el) => el.getBoundingClientRect().height);
     if (picture) {
       block.style.setProperty("--ol-room", `${Math.max(220, picture.getBoundingClientRect().height - over - 4)}px`);
       if (bottom(section, block) <= ROOM) return;
