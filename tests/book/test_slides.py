@@ -155,21 +155,20 @@ def test_without_reveal_the_public_address_is_named(tmp_path, capsys):
 # ---- the built decks, in a browser ----
 
 MEASURE = """() => {
-  const found = [];
-  for (const slide of Reveal.getSlides()) {
-    const { h, v } = Reveal.getIndices(slide);
-    Reveal.slide(h, v ?? 0, 99);
-    const top = slide.getBoundingClientRect(), scale = Reveal.getScale();
-    let low = 0, wide = 0;
-    for (const el of slide.querySelectorAll(":scope > *:not(aside)"))
-      low = Math.max(low, (el.getBoundingClientRect().bottom - top.top) / scale);
-    for (const el of slide.querySelectorAll("mjx-container, pre, figure, table"))
-      wide = Math.max(wide, (el.getBoundingClientRect().right - top.left) / scale);
-    found.push({ at: slide.place?.at, part: slide.place?.part, low, wide, scrolls: !!slide.querySelector(".ol-scrolls"),
-      empty: !slide.innerText.trim(), title: slide.querySelector("h1, h2")?.textContent ?? "" });
+  const slides = Reveal.getSlides(), scale = Reveal.getScale();
+  for (const slide of slides) for (const el of [slide, slide.parentElement]) {
+    el.hidden = false;
+    el.style.setProperty("display", "block", "important");
   }
-  Reveal.slide(0, 0);
-  return found;
+  return slides.map((slide) => {
+    const top = slide.getBoundingClientRect();
+    const most = (what, edge, from) =>
+      Math.max(0, ...[...slide.querySelectorAll(what)].map((el) => (el.getBoundingClientRect()[edge] - from) / scale));
+    return { at: slide.place?.at, part: slide.place?.part, title: slide.querySelector("h1, h2")?.textContent ?? "",
+      low: most(":scope > *:not(aside)", "bottom", top.top),
+      wide: most("mjx-container, pre, figure, table", "right", top.left),
+      scrolls: !!slide.querySelector(".ol-scrolls"), empty: slide.innerText.trim().length < 3 };
+  });
 }"""
 
 
@@ -196,16 +195,16 @@ def test_a_deck_fits_its_screens_and_moves(decks, browser, name):
     address, made = decks
     with open_page(browser, f"{address}/{name}.html", width=1280) as (page, trouble):
         page.wait_for_function("() => document.documentElement.classList.contains('ready')", timeout=120_000)
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("() => Reveal.getIndices().h") == 1
+        page.keyboard.press("Space")
+        assert page.evaluate("() => Reveal.getCurrentSlide() !== Reveal.getSlides()[0]")
         screens = page.evaluate(MEASURE)
         assert max(screen["at"] for screen in screens) == made[name].count
         over = [s for s in screens if s["low"] > 721 or s["wide"] > 1290 or s["scrolls"] or s["empty"]]
         assert over == []
         assert page.evaluate("() => document.querySelectorAll('.slides mjx-container').length") > 10
         assert page.evaluate("() => document.querySelectorAll('.slides mjx-merror').length") == 0
-        page.keyboard.press("ArrowRight")
-        assert page.evaluate("() => Reveal.getIndices().h") == 1
-        page.keyboard.press("Space")
-        assert page.evaluate("() => Reveal.getCurrentSlide() !== Reveal.getSlides()[0]")
         assert trouble.external == []
         assert trouble.failed == []
         assert trouble.errors == []

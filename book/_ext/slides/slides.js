@@ -69,6 +69,21 @@
     block.tabIndex = 0;
   }
 
+  // Long code and long output: pieces of 24 lines. (Pygments closes its spans at the end of each line.)
+  function chop(section) {
+    for (const pre of section.querySelectorAll(":scope > :is(.ol-code, .cell) pre")) {
+      const lines = pre.innerHTML.replace(/\n$/, "").split("\n");
+      if (lines.length <= 27 || pre.closest("figure, .ol")) continue;
+      const block = [...section.children].find((el) => el.contains(pre));
+      const count = Math.ceil(lines.length / 24), size = Math.ceil(lines.length / count);
+      for (let i = count - 1; i > 0; i -= 1) {
+        pre.innerHTML = lines.slice(i * size, (i + 1) * size).join("\n");
+        block.after(block.cloneNode(true));
+      }
+      pre.innerHTML = lines.slice(0, size).join("\n");
+    }
+  }
+
   // A picture below a sentence or two takes the room that is left, if that is enough.
   function fits(page, block) {
     const top = block.getBoundingClientRect().top - page.getBoundingClientRect().top;
@@ -147,6 +162,7 @@
     let at = 0;
     for (const section of slides.querySelectorAll("section > section")) {
       section.style.width = `${WIDTH}px`;
+      chop(section);
       const screens = paginate(section);
       at += 1;
       screens.forEach((screen, i) => { screen.place = { at, part: i + 1, parts: screens.length }; });
