@@ -132,10 +132,10 @@ def prose(tag: Tag, following: Tag | None, after_formula: bool) -> list[str]:
 
 
 def outputs(tag: Tag) -> list[str]:
-    """Return what a code cell shows: its code, unless the book folds it, and each output."""
+    """Return what a code cell shows: its code, unless the book folds it or it only calls a picture, and each output."""
     found = []
     source = tag.find(class_="cell_input", recursive=False)
-    if source is not None:
+    if source is not None and not ONLY_SHOWS.fullmatch(source.get_text().strip()):
         found.append(f'<div class="ol-code">{source.decode_contents()}</div>')
     for output in tag.select(":scope > .cell_output > *"):
         found.append(f'<div class="cell"><div class="cell_output">{output}</div></div>')
@@ -190,6 +190,7 @@ def cut(article: Tag, mark_list: list[str], title: str) -> Deck:
 
 # The explorables' stylesheet and script, as ortholab_explore.tags writes them.
 EXPLORABLE = re.compile(r'<link rel="stylesheet" href="[^"]*explorable\.css[^>]*><script defer [^>]*></script>')
+ONLY_SHOWS = re.compile(r"((explore|claims)\.show\([^\n]*\)\n?)+")
 STASHED = re.compile(r"<(svg|script)\b.*?</\1>", flags=re.S)
 
 

@@ -130,6 +130,16 @@ def test_a_page_is_cut_at_its_marks(page):
     assert len(written.select("section")) == 2 + 5  # none is left inside a box
 
 
+def test_code_that_only_calls_a_picture_is_not_shown():
+    page = '<div class="cell"><div class="cell_input">{}</div><div class="cell_output"><p>seen</p></div></div>'
+    shown = {}
+    for code in ('explore.show("a")\nclaims.show("b")', 'x = 1\nexplore.show("a")'):
+        tag = BeautifulSoup(page.format(code), "html.parser").div
+        shown[code] = "".join(ortholab_slides.outputs(tag))
+        assert "seen" in shown[code]
+    assert ["show(" in text for text in shown.values()] == [False, True]
+
+
 def test_hand_made_notes_and_fragments_are_kept(page):
     deck = ortholab_slides.cut(ortholab_slides.read(page, set())[0], ["slide", "skip", "fragment", "notes"], "Page")
     assert deck.count == 1
