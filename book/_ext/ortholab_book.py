@@ -165,6 +165,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     ortholab_explore.stored_values_only()
     ortholab_course.setup(app)
+    ortholab_cells.marks_run_nothing()
     app.add_config_value("ortholab_hash", "", "env", types=[str])
     app.add_config_value("ortholab_explore", {}, "html", types=[dict])
     # Its first use writes every page again, so that pages of an older build get their marks too.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+
 from docutils import nodes
+from jupyter_cache.cache.main import JupyterCacheBase
 from sphinx.application import Sphinx
 
 # MyST-NB gives line L of cell C (both from 0) the line number 10,000 (C + 1) + L.
@@ -34,3 +37,19 @@ def mark_cells(app: Sphinx, doctree: nodes.document, docname: str) -> None:
                 walk(node)
 
     walk(doctree)
+
+
+def marks_run_nothing() -> None:
+    """Let the cache of executed notebooks ignore slide marks: to change one runs no notebook again."""
+    plain = JupyterCacheBase.create_hashed_notebook
+    if getattr(plain, "ignores_marks", False):
+        return
+
+    def without_marks(self: JupyterCacheBase, nb: object, *arguments: object, **named: object) -> tuple:
+        nb = copy.deepcopy(nb)
+        for cell in nb.cells:
+            cell.metadata.pop("slideshow", None)
+        return plain(self, nb, *arguments, **named)
+
+    without_marks.ignores_marks = True
+    JupyterCacheBase.create_hashed_notebook = without_marks

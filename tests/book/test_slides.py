@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 
+import nbformat
+import ortholab_cells
 import ortholab_marks
 import ortholab_slides
 import pytest
 from bs4 import BeautifulSoup
+from jupyter_cache import get_cache
+from jupyter_cache.cache.main import JupyterCacheBase
 from ortholab_marks import ROOT, fill, mark_of, marks, notebooks, rule
 from site_tools import open_page, serve
 
@@ -81,6 +85,19 @@ def test_marks_made_by_hand_stay_and_the_file_keeps_its_form(tmp_path):
     for old, new in zip(book["cells"], again["cells"], strict=True):
         assert {**old, "metadata": 0} == {**new, "metadata": 0}
     assert len(filled.splitlines()) <= len(bare.splitlines()) + 5 * len(book["cells"])
+
+
+def test_a_changed_mark_runs_no_notebook_again_but_a_changed_tag_does(tmp_path, monkeypatch):
+    plain = JupyterCacheBase.create_hashed_notebook
+    monkeypatch.setattr(JupyterCacheBase, "create_hashed_notebook", plain)  # undone after the test
+    ortholab_cells.marks_run_nothing()
+    cache, book = get_cache(tmp_path), nbformat.read(NOTEBOOKS[0], 4)
+    before = cache.create_hashed_notebook(book)[1]
+    code = next(c for c in book.cells if c.cell_type == "code")
+    code.metadata["slideshow"] = {"slide_type": "fragment"}
+    assert cache.create_hashed_notebook(book)[1] == before
+    code.metadata["tags"] = ["raises-exception"]
+    assert cache.create_hashed_notebook(book)[1] != before
 
 
 def test_an_unknown_mark_is_named(tmp_path):
