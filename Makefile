@@ -61,7 +61,7 @@ test-code: .venv/.installed ## doctests and unit tests
 test-notebooks: .venv/.installed ## run every notebook under book/ and its asserts (nbval), and keep what passed for the build
 	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope --nbval-lax --nbval-cell-timeout 300 --fill-cache $(CACHE) book
 
-test-site: .venv/.installed $(AXE) ## build the book, then check every page with and without a browser
+test-site: .venv/.installed $(AXE) $(REVEAL) ## build the book, then check every page with and without a browser
 	@$(BUILD)
 	$(BIN)/python -m pytest -rs $(SPREAD) -m site tests/book tests/assignments
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import html
 import re
-import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +17,8 @@ import yaml
 from bs4 import BeautifulSoup, Comment, NavigableString, Tag
 
 from ortholab_marks import ROOT, SAID, marks
+from ortholab_reveal import HERE, copy_assets
 
-HERE = Path(__file__).resolve().parent / "slides"
-REVEAL_VERSION = "5.2.1"  # the Makefile fetches the same
-REVEAL_CDN = f"https://cdn.jsdelivr.net/npm/reveal.js@{REVEAL_VERSION}"
-REVEAL_FILES = ("dist/reveal.js", "dist/reveal.css", "dist/reset.css", "plugin/notes/notes.js", "LICENSE")
-# Of the book's static files; MathJax's menu and its screen reader's speech are left out.
-STATIC = ("tokens.css", "ortholab.css", "pygments.css", "favicon.svg", "explore")
-MATHJAX = ("tex-chtml.js", "input/tex/extensions", "output/chtml")
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
 
@@ -260,29 +253,6 @@ def write_deck(page: Path, notebook: Path, target: Path, chapter: str, decks: se
         encoding="utf-8",
     )
     return deck
-
-
-def copy_assets(site: Path, out: Path, reveal: Path) -> str:
-    """Copy what the decks need; return where reveal.js lies, seen from a deck."""
-    static = out / "_static"
-    for name in STATIC + tuple(f"mathjax/{part}" for part in MATHJAX):
-        source, target = site / "_static" / name, static / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, dirs_exist_ok=True)
-        elif source.exists():
-            shutil.copyfile(source, target)
-    if (site / "_images").exists():
-        shutil.copytree(site / "_images", out / "_images", dirs_exist_ok=True)
-    for name in ("slides.css", "slides.js"):
-        shutil.copyfile(HERE / name, static / name)
-    if not (reveal / "dist" / "reveal.js").exists():
-        print(f"reveal.js {REVEAL_VERSION} was not found in {reveal}: the decks load it from {REVEAL_CDN}")
-        return REVEAL_CDN
-    for name in REVEAL_FILES:
-        (static / "reveal" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(reveal / name, static / "reveal" / name)
-    return "../../_static/reveal"
 
 
 def build(site: Path, out: Path, reveal: Path, root: Path = ROOT) -> dict[str, Deck]:

@@ -8,6 +8,7 @@ import shutil
 import nbformat
 import ortholab_cells
 import ortholab_marks
+import ortholab_reveal
 import ortholab_slides
 import pytest
 from bs4 import BeautifulSoup
@@ -173,10 +174,10 @@ def test_a_page_without_marks_of_cells_says_what_to_do(page):
 
 def test_without_reveal_the_public_address_is_named(tmp_path, capsys):
     (tmp_path / "site").mkdir()
-    found = ortholab_slides.copy_assets(tmp_path / "site", tmp_path / "out", tmp_path / "none")
-    assert found == ortholab_slides.REVEAL_CDN
+    found = ortholab_reveal.copy_assets(tmp_path / "site", tmp_path / "out", tmp_path / "none")
+    assert found == ortholab_reveal.REVEAL_CDN
     assert found in capsys.readouterr().out
-    assert f"REVEAL_VERSION := {ortholab_slides.REVEAL_VERSION}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"REVEAL_VERSION := {ortholab_reveal.REVEAL_VERSION}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 # ---- the built decks, in a browser ----
