@@ -24,6 +24,9 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
+from ortholab_cells import marks_run_nothing
+
+marks_run_nothing()
 ROOT = Path(__file__).resolve().parents[2]
 JOBS = "ORTHOLAB_JOBS"
 MOST_JOBS = 4  # unless JOBS says more: each kernel holds torch, about half a gigabyte
