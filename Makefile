@@ -19,7 +19,7 @@ SHELL := /bin/bash
 BIN  := .venv/bin
 SITE := _build/html
 CACHE := _build/.jupyter_cache
-# A file of tests stays in one process; which come first is said in tests/conftest.py.
+# A file of tests stays in one process; which come first is said in tests/conftest.py and book/_ext.
 SPREAD := -n $(JOBS) --dist loadscope --no-loadscope-reorder
 AXE  := .make/axe.min.js
 AXE_VERSION := 4.14.1
@@ -59,7 +59,7 @@ test-code: .venv/.installed ## doctests and unit tests
 	$(BIN)/python -m pytest -rs $(SPREAD) --doctest-modules -m "not site" ortholab book/_ext tests
 
 test-notebooks: .venv/.installed ## run every notebook under book/ and its asserts (nbval), and keep what passed for the build
-	$(BIN)/python -m pytest -rs -n $(JOBS) --dist loadscope --nbval-lax --nbval-cell-timeout 300 --fill-cache $(CACHE) book
+	$(BIN)/python -m pytest -rs $(SPREAD) --nbval-lax --nbval-cell-timeout 300 --fill-cache $(CACHE) book
 
 test-site: .venv/.installed $(AXE) $(REVEAL) ## build the book, then check every page with and without a browser
 	@$(BUILD)

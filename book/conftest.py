@@ -2,6 +2,7 @@
 
 from ortholab_nbval import (  # noqa: F401
     pytest_addoption,
+    pytest_collection_modifyitems,
     pytest_configure,
     pytest_runtest_call,
 )

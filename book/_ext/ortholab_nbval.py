@@ -17,7 +17,7 @@ from nbclient.exceptions import CellExecutionComplete
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 from ortholab_explore import stored_values_only
-from ortholab_runs import keep, library_hash
+from ortholab_runs import LONGEST, keep, library_hash
 
 
 class Run:
@@ -88,6 +88,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set what the build sets, before a kernel starts."""
     if config.getoption("--fill-cache"):
         stored_values_only()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the longest notebook, so that no process is left alone with it (with ``--no-loadscope-reorder``)."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -87,15 +87,25 @@ class Trouble:
     errors: list[str] = field(default_factory=list)
 
 
+def without_formulas(target: object) -> None:
+    """Give the pages of a context, or one page, an empty script for MathJax."""
+    empty = {"content_type": "text/javascript", "body": ""}
+    target.route("**/mathjax/*.js", lambda request_route: request_route.fulfill(**empty))
+
+
 @contextlib.contextmanager
 def open_page(
-    browser: object, url: str, *, width: int = 1440, scheme: str = "light"
+    browser: object, url: str, *, width: int = 1440, scheme: str = "light", formulas: bool = True
 ) -> Iterator[tuple[object, Trouble]]:
-    """Open a page with every request that leaves this machine refused and counted, and wait for its formulas."""
+    """Open a page with every request that leaves this machine refused and counted, and wait for its formulas.
+
+    They take most of the time that a page takes to open; without them MathJax is an empty script.
+    """
     local = url.split("/", 3)[2]
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
     )
+    context.set_default_navigation_timeout(120_000)  # on a busy machine a page can take half a minute
     trouble = Trouble()
 
     def route(request_route: object) -> None:
@@ -107,16 +117,19 @@ def open_page(
             request_route.abort()
 
     context.route("**/*", route)
+    if not formulas:
+        without_formulas(context)
     page = context.new_page()
     page.on("pageerror", lambda error: trouble.errors.append(f"page error: {error}"))
     page.on("console", lambda m: trouble.errors.append(f"console: {m.text}") if m.type == "error" else None)
     page.on("response", lambda r: trouble.failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
     try:
         page.goto(url, wait_until="load")
-        page.wait_for_function(
-            "() => !document.querySelector('script[src*=mathjax]') || window.MathJax?.startup?.promise"
-        )
-        page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => 1) : 1")
+        if formulas:
+            page.wait_for_function(
+                "() => !document.querySelector('script[src*=mathjax]') || window.MathJax?.startup?.promise"
+            )
+            page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => 1) : 1")
         yield page, trouble
     finally:
         context.close()

@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.site, pytest.mark.browser]
 PLACED = placed()
 ALIVE = {page: [n for n in found if n in explore.names()] for page, found in PLACED.items()}
 ALIVE = {page: found for page, found in ALIVE.items() if found}
-# The page with the reader's own formula stands for all where one page is enough.
+# The page with the reader's own formula stands for all where one page is enough. The explorables have nothing to do
+# with MathJax, which takes most of the time that a page takes to open: several tests open only this page with it.
 HOME = next((page for page, found in ALIVE.items() if "phase_plane" in found), "none")
 
 
@@ -82,11 +83,13 @@ def test_a_page_gains_little_before_the_click(site, name):
 def test_from_a_file_the_stored_values_answer(site, browser, name):
     """``file://`` starts no worker: each control still moves the picture, and never shows what is not stored."""
     from same import differences
-    from site_tools import Trouble
+    from site_tools import Trouble, without_formulas
 
     trouble = Trouble()
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.on("pageerror", lambda error: trouble.errors.append(str(error)))
+    if name != HOME:
+        without_formulas(page)
     page.goto((site / name).as_uri())
     page.wait_for_function("() => window.ortholabExplore")
     for explorable in PLACED[name]:
@@ -117,7 +120,7 @@ def test_python_in_the_page_answers_as_here(address, browser, with_python, name)
     from ask import moves
     from same import differences
 
-    with live(browser, f"{address}/{name}") as (page, trouble):
+    with live(browser, f"{address}/{name}", formulas=name == HOME) as (page, trouble):
         for explorable in ALIVE[name]:
             asked = [explore.get(explorable).defaults(), *moves(explorable, 8, seed=5)]
             for values in asked[1:]:
@@ -134,7 +137,7 @@ def test_a_typed_formula_reaches_nothing(address, browser, with_python):
     from hostile import TYPED
 
     assert len(TYPED) >= 50
-    with live(browser, f"{address}/{HOME}") as (page, trouble):
+    with live(browser, f"{address}/{HOME}", formulas=False) as (page, trouble):
         figure = page.locator("#explore-phase-plane")
         figure.get_by_label("activation").select_option("own")
         box = figure.get_by_role("textbox")
@@ -160,7 +163,7 @@ def test_a_typed_formula_reaches_nothing(address, browser, with_python):
 
 
 def test_a_point_is_dragged(address, browser, with_python):
-    with live(browser, f"{address}/{HOME}") as (page, _):
+    with live(browser, f"{address}/{HOME}", formulas=False) as (page, _):
         plane = page.locator("#explore-phase-plane svg.ol-x-plane")
         plane.scroll_into_view_if_needed()
         before = page.evaluate(f"() => ({{...({VIEW})('phase_plane').values}})")
@@ -223,7 +226,7 @@ def test_memory_is_steady_and_the_worker_ends_with_the_page(address, browser, wi
     """500 moves: Python's memory does not grow after the first hundred, the page's own by less than 8 MB."""
     from ask import moves
 
-    with live(browser, f"{address}/{HOME}") as (page, _):
+    with live(browser, f"{address}/{HOME}", formulas=False) as (page, _):
         heap = []
         states = moves("phase_plane", 100, seed=7)
         session = page.context.new_cdp_session(page)
@@ -246,9 +249,12 @@ def test_memory_is_steady_and_the_worker_ends_with_the_page(address, browser, wi
 
 def test_python_that_ends_under_way_can_start_again(address, browser, with_python):
     """As when a reader leaves and comes back: an answer that will never come must not block the next."""
-    with live(browser, f"{address}/{HOME}") as (page, trouble):
+    with live(browser, f"{address}/{HOME}", formulas=False) as (page, trouble):
         page.evaluate(f"() => {{ ({VIEW})('phase_plane').set({{sigma_w: 2}}); ortholabExplore.browser.end(); }}")
         page.wait_for_function(f"() => !({VIEW})('phase_plane').busy")
+        for _ in range(50):  # the browser tells of a worker's end a moment later
+            if page.workers:
+                page.wait_for_timeout(100)
         assert page.workers == []
         start(page)
         assert page.evaluate(MOVE, ["phase_plane", {"sigma_w": 1.0}])["host"] == "browser"
