@@ -52,12 +52,7 @@ def keep(folder: Path, path: Path, notebook: nbformat.NotebookNode, seconds: flo
 
 
 def jobs() -> int:
-    """Return how many notebooks run at once: ORTHOLAB_JOBS, or as many as there are cores, at most four.
-
-    >>> os.environ[JOBS] = "3"
-    >>> jobs()
-    3
-    """
+    """Return how many notebooks run at once: ORTHOLAB_JOBS, or as many as there are cores, at most four."""
     given = os.environ.get(JOBS, "").strip()
     if not given:
         return min(joblib.cpu_count(), MOST_JOBS)

@@ -174,3 +174,12 @@ def test_a_wrong_number_of_jobs_is_named(monkeypatch, wrong):
     monkeypatch.setenv(ortholab_runs.JOBS, wrong)
     with pytest.raises(ValueError, match=rf"{ortholab_runs.JOBS} must be a whole number from 1; got '{wrong}'"):
         ortholab_runs.jobs()
+
+
+def test_the_number_of_jobs_is_given_or_that_of_the_cores(monkeypatch):
+    monkeypatch.setenv(ortholab_runs.JOBS, "7")
+    assert ortholab_runs.jobs() == 7
+    monkeypatch.delenv(ortholab_runs.JOBS)
+    for cores, found in ((2, 2), (64, ortholab_runs.MOST_JOBS)):
+        monkeypatch.setattr(ortholab_runs.joblib, "cpu_count", lambda cores=cores: cores)
+        assert ortholab_runs.jobs() == found
