@@ -150,11 +150,13 @@ def test_theory_imports_without_torch_and_matplotlib():
 def test_theory_passes_its_tests_without_torch():
     """The doctests and the unit tests of ortholab.theory, in an interpreter where `import torch` fails.
 
-    The slowest are left out: those at width 2000 and of the spectrum call nothing that the others do not import.
+    The slowest are left out: those at width 2000, of simulated pairs, of the spectrum and one of mpmath call nothing
+    that the others do not import.
     """
     out = python(
         BLOCK_TORCH + "import pytest; raise SystemExit(pytest.main(['-p', 'no:cacheprovider', '-p', 'no:xdist',"
-        " '-o', 'addopts=--import-mode=importlib', '-k', 'not width_2000 and not spectrum',"
+        " '-o', 'addopts=--import-mode=importlib', '-k', 'not width_2000 and not spectrum'"
+        " ' and not simulated_pair and not variances_against_mpmath',"
         " '--doctest-modules', 'ortholab/theory', 'tests/theory']))",
         timeout=900,
     )
