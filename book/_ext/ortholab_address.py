@@ -78,7 +78,7 @@ def stamp(path: Path, url: str) -> bool:
     place = next((i for i, cell in enumerate(cells) if cell["cell_type"] == "code"), len(cells))
     if place == len(cells) or cells[place].get("id") != FIRST_CELL_ID:
         cells.insert(place, {"cell_type": "code", "execution_count": None, "id": FIRST_CELL_ID, "outputs": []})
-    cells[place]["metadata"] = {"tags": ["remove-cell"]}
+    cells[place]["metadata"] = {**cells[place].get("metadata", {}), "tags": ["remove-cell"]}  # a slide mark stays
     cells[place]["source"] = first_cell(url).splitlines(keepends=True)
     new = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     if json.loads(text) == json.loads(new):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,7 +71,7 @@ def tell(check: Callable, *arguments: Any, **settings: Any) -> None:
     try:
         check(*arguments, **settings)
     except CheckFailed as failed:
-        print(f"Not yet: {failed}")
+        print(textwrap.fill(f"Not yet: {failed}", 78))
     else:
         print("Nothing is missing.")
 
