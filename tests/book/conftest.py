@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,16 +10,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "book" / "_ext")]
-from site_tools import ROOT, SITE, find_chromium, launch, serve  # noqa: E402
-
-
-def need(present: object, what: str) -> None:
-    """Skip the test, or fail it under CI=true, unless ``present``."""
-    if present:
-        return
-    if os.environ.get("CI", "").lower() in ("true", "1"):
-        pytest.fail(f"{what} (a failure under CI=true)", pytrace=False)
-    pytest.skip(what)
+from site_tools import ROOT, SITE, find_chromium, launch, need, serve  # noqa: E402
 
 
 @pytest.fixture(scope="session")

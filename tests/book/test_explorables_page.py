@@ -8,9 +8,8 @@ import re
 
 import pytest
 from audit import audit
-from conftest import need
 from explorables import FIGURE, MOVE, VIEW, has_python, live, placed, start
-from site_tools import ROOT, find_chromium, open_page
+from site_tools import ROOT, find_chromium, need, open_page
 
 from ortholab import explore
 from ortholab.explore import pyodide

@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 from jupyter_cache import get_cache
 from jupyter_cache.cache.main import JupyterCacheBase
 from ortholab_marks import ROOT, fill, mark_of, marks, notebooks, rule
-from site_tools import open_page, serve
+from site_tools import need, open_page, serve
 
 NOTEBOOKS = notebooks()
 NAMES = [path.relative_to(ROOT).with_suffix("").as_posix() for path in NOTEBOOKS]
@@ -204,8 +204,6 @@ MEASURE = """() => {
 def decks(site, tmp_path_factory):
     """The decks of the built book; reveal.js where `make slides` keeps it."""
     reveal = ROOT / ".make" / "reveal"
-    from conftest import need
-
     need(
         (reveal / "dist" / "reveal.js").exists(), "reveal.js is not in .make/reveal: `make slides` fetches it with npm"
     )
