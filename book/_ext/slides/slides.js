@@ -84,6 +84,15 @@
     }
   }
 
+  // A formula that is wider than its slide gets smaller.
+  function narrow(section) {
+    const edge = section.getBoundingClientRect().left + section.clientWidth;
+    for (const formula of section.querySelectorAll("mjx-container")) {
+      const box = (formula.querySelector("mjx-math") ?? formula).getBoundingClientRect();
+      if (box.right > edge && box.left < edge) formula.style.zoom = Math.max(LEAST, (edge - box.left) / box.width - 0.02);
+    }
+  }
+
   // A picture below a sentence or two takes the room that is left, if that is enough.
   function fits(page, block) {
     const top = block.getBoundingClientRect().top - page.getBoundingClientRect().top;
@@ -163,6 +172,7 @@
     for (const section of slides.querySelectorAll("section > section")) {
       section.style.width = `${WIDTH}px`;
       chop(section);
+      narrow(section);
       const screens = paginate(section);
       at += 1;
       screens.forEach((screen, i) => { screen.place = { at, part: i + 1, parts: screens.length }; });
