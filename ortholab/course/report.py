@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import statistics
 from collections import Counter
 from pathlib import Path
@@ -14,7 +15,10 @@ from ortholab.course.source import Part, Source
 STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b}
 table{border-collapse:collapse;width:100%;margin:1rem 0}td,th{text-align:left;vertical-align:top;padding:.35rem .6rem;
 border-bottom:1px solid #ccc}td.n,th.n{text-align:right;white-space:nowrap}.bad{color:#9b1c1c}.note{background:#f3f3f3;
-padding:.5rem .8rem;border-left:4px solid #888}rect{fill:#2b5f9e}text{font:12px sans-serif;fill:#1b1b1b}"""
+padding:.5rem .8rem;border-left:4px solid #888}rect{fill:#2b5f9e}text{font:12px sans-serif;fill:#1b1b1b}
+@media(max-width:600px){.says thead{display:none}.says td{display:block;border:0;padding:.1rem 0}
+.says td.n{text-align:left}
+.says td:first-child{font-weight:600;border-top:1px solid #ccc;padding-top:.6rem}}"""
 LEVELS = {
     "namespaces": "Each submission ran behind walls of its own: no network, no other process in sight, a private file "
     "system that shows Python, its packages and the system's libraries read-only and holds nothing of yours. What it "
@@ -69,13 +73,18 @@ def _cell(value: object) -> str:
 
 def feedback(graded: Graded, row: Row, source: Source) -> str:
     """Return a student's page: marks by part, what each failed check says, what awaits a person, notes on the file."""
-    lines = [[part.title, _points(part, row), _says(part, graded, row)] for part in source.parts]
+    lines = [[_name(part), _points(part, row), _says(part, graded, row)] for part in source.parts]
     told = [n for n in graded.notes if "look at it by hand" not in n]
     notes = f'<div class="note">On your file: {_e("; ".join(told))}.</div>' if told else ""
     awaits = "<p>Parts that a person marks are still open.</p>" if row.pending else ""
     total = f"<p><strong>{row.total:g} of {source.total:g} points</strong></p>"
     parts = table(["Part", "Points", "What the checks say"], lines, (1,))
-    return page(f"{source.name}: {graded.student}", total + awaits + notes + parts)
+    return page(f"{source.name}: {graded.student}", f'{total}{awaits}{notes}<div class="says">{parts}</div>')
+
+
+def _name(part: Part) -> str:
+    """Return a part's title without its points and minutes, which the heading repeats."""
+    return re.sub(r" \([^()]*\b(?:points|minutes)\b[^()]*\)$", "", part.title)
 
 
 def _points(part: Part, row: Row) -> str:
@@ -142,7 +151,7 @@ def _by_part(rows: list[Row], source: Source) -> str:
     lines = []
     for part in source.parts:
         got = [sum(row.points.get(cell, 0) for cell in part.points) for row in rows]
-        lines.append([part.title, part.total, round(statistics.mean(got), 1), sum(g == part.total for g in got)])
+        lines.append([_name(part), part.total, round(statistics.mean(got), 1), sum(g == part.total for g in got)])
     return table(["Part", "Points", "Mean", "Full marks"], lines, (1, 2, 3))
 
 
@@ -150,7 +159,7 @@ def _commonest(done: list[Graded], source: Source) -> str:
     """List the failed checks by how many students failed them; numbers in a message are left out to count like ones."""
     counts: Counter[tuple[str, str]] = Counter()
     for graded in done:
-        found = {(source.part_of(cell).title, _shape(text)) for cell, text in graded.properties.items()}
+        found = {(_name(source.part_of(cell)), _shape(text)) for cell, text in graded.properties.items()}
         counts.update(found)
     lines = [[part, text, n] for (part, text), n in counts.most_common(12)]
     title = "<h3>Commonest failed checks</h3>"
@@ -158,8 +167,6 @@ def _commonest(done: list[Graded], source: Source) -> str:
 
 
 def _shape(text: str) -> str:
-    import re
-
     return re.sub(r"(?<![\w.])-?\d+(\.\d+)?(e[-+]?\d+)?(?![\w.])", "#", text)
 
 
