@@ -16,7 +16,7 @@ import time
 
 from ortholab.experiments import Experiment, run
 from ortholab.experiments.deep_nets import DeepNetsSpec
-from ortholab.experiments.deep_nets import start as start_network
+from ortholab.experiments.deep_trial import start as start_network
 
 NETWORKS = (("tanh1.05-orthogonal", "sgd", (0.01,)), ("relu-gaussian", "sgd", (0.01,)))
 tiers = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib.util
 import re
 import statistics
@@ -121,6 +122,27 @@ def test_imports_go_one_way(part):
         # `ortholab._checks` and its like are private helpers that import nothing but errors.
         assert {n for n in inner if not n.startswith("_")} <= MAY_IMPORT[part] | {part.split("/")[0]}, path
         assert {name.split(".")[0] for name in names}.isdisjoint(MUST_NOT_IMPORT.get(part, set())), path
+
+
+def resolved(name: str, modules: dict[str, Path]) -> str:
+    """Name the file of ortholab that an imported name comes from ("" for a name from elsewhere)."""
+    while name and name not in modules:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def test_no_module_waits_for_itself():
+    """The imports of the whole library, those inside functions and for types alone included, have no circle.
+
+    What a package loads when asked for an attribute (its ``import_module``) is not seen here, and may look back.
+    """
+    modules = {}
+    for path in sorted((ROOT / "ortholab").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        modules[name] = path
+    graph = {name: {resolved(n, modules) for n in imported(path)} - {"", name} for name, path in modules.items()}
+    assert graph["ortholab.experiments.deep_trial"] >= {"ortholab.experiments.deep_nets", "ortholab.nn.deep_step"}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which lists the circle
 
 
 def python(code: str, timeout: float = 240) -> str:

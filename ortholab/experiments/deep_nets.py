@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ortholab.errors import bad, check_choice, check_grid, check_int, check_number
-from ortholab.experiments.deep_trial import DeepTrial
 from ortholab.nn.step_rules import RULES
 
 
@@ -112,21 +111,6 @@ class DeepNetsSpec:
             for depth in self.depths
             for seed in self.seeds
         )
-
-
-def start(spec: DeepNetsSpec, unit: Unit, device: str = "cpu") -> DeepTrial:
-    """Return a unit's run, ready to advance. Raises ArgumentError and DataError.
-
-    >>> spec = DeepNetsSpec(plan=[("tanh1.05-orthogonal", "sgd", [0.1])], depths=[3], max_steps=2)
-    >>> trial = start(spec, spec.units[0])
-    >>> trial.advance(), trial.metrics()["steps"]
-    (True, [0, 1, 2])
-    """
-    if not isinstance(spec, DeepNetsSpec):
-        raise bad("spec", type(spec).__name__, "a DeepNetsSpec")
-    if not isinstance(unit, Unit):
-        raise bad("unit", type(unit).__name__, "a Unit of the specification")
-    return DeepTrial(spec, unit, device)
 
 
 def _row(name: str, row: object) -> tuple[str, str, tuple[float, ...]]:

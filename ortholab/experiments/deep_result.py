@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from ortholab.errors import ArgumentError, bad, check_int
-from ortholab.experiments.deep_nets import DeepNetsSpec, Unit, start
+from ortholab.experiments.deep_nets import DeepNetsSpec, Unit
 from ortholab.experiments.deep_tiers import tiers
-from ortholab.experiments.deep_trial import steps_to
+from ortholab.experiments.deep_trial import start, steps_to
 from ortholab.experiments.estimate import Estimate, half_width
 from ortholab.experiments.trial import train_here
 

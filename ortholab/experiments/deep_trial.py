@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ortholab import data
 from ortholab.errors import bad
+from ortholab.experiments.deep_nets import DeepNetsSpec, Network, Unit
 from ortholab.experiments.deep_spectra import spectra, watched_layers
 from ortholab.nn import MLP, pick_device
 from ortholab.nn.deep_step import DeepStep
 from ortholab.theory.mean_field import q_star
-
-if TYPE_CHECKING:
-    from ortholab.experiments.deep_nets import DeepNetsSpec, Network, Unit
 
 DIVERGED = 1e4  # a mean cross-entropy above this is divergence (chance is log 10 = 2.3), as is one that is not finite
 
@@ -63,6 +60,21 @@ def load_data(dataset: str, n_train: int | None, n_test: int) -> tuple[data.Data
     if dataset == "mnist":
         return data.mnist("train", n_train, source="embedded"), data.mnist("test", n_test, source="embedded")
     return data.cifar10("train", n_train), data.cifar10("test", n_test)
+
+
+def start(spec: DeepNetsSpec, unit: Unit, device: str = "cpu") -> DeepTrial:
+    """Return a unit's run, ready to advance. Raises ArgumentError and DataError.
+
+    >>> spec = DeepNetsSpec(plan=[("tanh1.05-orthogonal", "sgd", [0.1])], depths=[3], max_steps=2)
+    >>> trial = start(spec, spec.units[0])
+    >>> trial.advance(), trial.metrics()["steps"]
+    (True, [0, 1, 2])
+    """
+    if not isinstance(spec, DeepNetsSpec):
+        raise bad("spec", type(spec).__name__, "a DeepNetsSpec")
+    if not isinstance(unit, Unit):
+        raise bad("unit", type(unit).__name__, "a Unit of the specification")
+    return DeepTrial(spec, unit, device)
 
 
 class DeepTrial:

@@ -13,7 +13,6 @@ import numpy as np
 
 from ortholab.errors import bad, check_choice, check_grid, check_int, check_number
 from ortholab.experiments.gain_tasks import TASKS
-from ortholab.experiments.gain_trial import GainTrial
 
 PENALTIES = ("published", "mean", "sum")
 TREATMENTS = ("none", "glorot", "hard", *PENALTIES)
@@ -111,18 +110,3 @@ def _row(name: str, row: object) -> tuple[str, str, float, float | str]:
     if treatment == "glorot" and gain != 1:
         raise bad(f"{name}[3]", gain, "1 for the Glorot start")
     return treatment, target, weight, gain
-
-
-def start(spec: GainSpec, unit: Unit, device: str = "cpu") -> GainTrial:
-    """Return a unit's run, ready to advance. Raises ArgumentError and DataError.
-
-    >>> spec = GainSpec([("none", "", 0, 1.1)], hidden=8, n_train=200, n_validation=50, epochs=1)
-    >>> trial = start(spec, spec.units[0])
-    >>> trial.advance(), trial.metrics()["epochs"]
-    (True, [0, 1])
-    """
-    if not isinstance(spec, GainSpec):
-        raise bad("spec", type(spec).__name__, "a GainSpec")
-    if not isinstance(unit, Unit):
-        raise bad("unit", type(unit).__name__, "a Unit of the specification")
-    return GainTrial(spec, unit, device)

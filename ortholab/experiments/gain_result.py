@@ -10,8 +10,9 @@ from scipy import stats
 
 from ortholab.errors import ArgumentError, bad, check_choice
 from ortholab.experiments.estimate import Estimate, estimate
-from ortholab.experiments.gain_audit import GainSpec, Unit, start
+from ortholab.experiments.gain_audit import GainSpec, Unit
 from ortholab.experiments.gain_plans import QUESTIONS, Row
+from ortholab.experiments.gain_trial import start
 from ortholab.experiments.trial import train_here
 
 MEASURES = ("score", "loss", "s_mean", "s_std")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
 
 import torch
 
+from ortholab.errors import bad
 from ortholab.experiments import gain_tasks
+from ortholab.experiments.gain_audit import GainSpec, Unit
 from ortholab.experiments.gain_tasks import short
 from ortholab.nn import pick_device
 from ortholab.nn.penalised_weights import PenalisedWeights
@@ -17,10 +18,22 @@ from ortholab.nn.rnn import RNN
 from ortholab.nn.stiefel_weights import StiefelWeights
 from ortholab.theory.recurrent import critical_gain
 
-if TYPE_CHECKING:
-    from ortholab.experiments.gain_audit import GainSpec, Unit
-
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+def start(spec: GainSpec, unit: Unit, device: str = "cpu") -> GainTrial:
+    """Return a unit's run, ready to advance. Raises ArgumentError and DataError.
+
+    >>> spec = GainSpec([("none", "", 0, 1.1)], hidden=8, n_train=200, n_validation=50, epochs=1)
+    >>> trial = start(spec, spec.units[0])
+    >>> trial.advance(), trial.metrics()["epochs"]
+    (True, [0, 1])
+    """
+    if not isinstance(spec, GainSpec):
+        raise bad("spec", type(spec).__name__, "a GainSpec")
+    if not isinstance(unit, Unit):
+        raise bad("unit", type(unit).__name__, "a Unit of the specification")
+    return GainTrial(spec, unit, device)
 
 
 class GainTrial:

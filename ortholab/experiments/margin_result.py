@@ -9,7 +9,8 @@ import numpy as np
 
 from ortholab.errors import ArgumentError, bad
 from ortholab.experiments.estimate import Estimate, estimate
-from ortholab.experiments.spectral_margin import SpectralMarginSpec, Unit, plan, start, tiers
+from ortholab.experiments.sequence_trial import start
+from ortholab.experiments.spectral_margin import SpectralMarginSpec, Unit, plan, tiers
 from ortholab.experiments.trial import train_here
 
 LAST = 60  # updates whose mean cost is the cost at the end

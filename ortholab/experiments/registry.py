@@ -61,14 +61,14 @@ _MODULE = "ortholab.experiments."
 
 def _deep(name: str, title: str, shows: str, tiers: str, data=("mnist", "cifar10"), **more) -> Experiment:
     """An experiment on deep networks: they share their trial and their table."""
-    tiers, start, table = (_MODULE + at for at in (f"deep_tiers:{tiers}", "deep_nets:start", "deep_result:summarise"))
+    tiers, start, table = (_MODULE + at for at in (f"deep_tiers:{tiers}", "deep_trial:start", "deep_result:summarise"))
     return Experiment(name, title, shows, tiers=tiers, start=start, data=data, summarise=table, **more)
 
 
 def _margin(name: str, title: str, shows: str, tiers: str, **more) -> Experiment:
     """An experiment on recurrent networks that read images by pixel."""
     tiers, start, table = (
-        _MODULE + at for at in (f"spectral_margin:{tiers}", "spectral_margin:start", "margin_result:summarise")
+        _MODULE + at for at in (f"spectral_margin:{tiers}", "sequence_trial:start", "margin_result:summarise")
     )
     draw = "ortholab.figures:spectral_margin"
     return Experiment(
@@ -78,7 +78,7 @@ def _margin(name: str, title: str, shows: str, tiers: str, **more) -> Experiment
 
 def _gain(name: str, title: str, shows: str, tiers: str, data=("mnist",), **more) -> Experiment:
     """An experiment of the audit."""
-    tiers, start, table = (_MODULE + at for at in (f"gain_plans:{tiers}", "gain_audit:start", "gain_result:summarise"))
+    tiers, start, table = (_MODULE + at for at in (f"gain_plans:{tiers}", "gain_trial:start", "gain_result:summarise"))
     draw = "ortholab.figures:gain"
     return Experiment(name, title, shows, tiers=tiers, start=start, data=data, summarise=table, figure=draw, **more)
 
@@ -171,7 +171,7 @@ EXPERIMENTS = {
             "Residual networks with each soft orthogonality penalty and with none",
             "deck, figure 6 (Bansal et al. 2018)",
             tiers=_MODULE + "soft_constraints:tiers",
-            start=_MODULE + "soft_constraints:start",
+            start=_MODULE + "soft_trial:start",
             data=("mnist", "cifar10", "cifar100"),
             summarise=_MODULE + "soft_result:summarise",
             figure="ortholab.figures:soft_constraints",
@@ -182,7 +182,7 @@ EXPERIMENTS = {
             "The residual network without a penalty, at the step size that a penalty amounts to",
             "a control for the deck's figure 6",
             tiers=_MODULE + "soft_constraints:step_tiers",
-            start=_MODULE + "soft_constraints:start",
+            start=_MODULE + "soft_trial:start",
             data=("mnist", "cifar10"),
             summarise=_MODULE + "soft_result:summarise",
             figure="ortholab.figures:soft_constraints",

@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ortholab import data, sequences
 from ortholab.errors import bad
+from ortholab.experiments.spectral_margin import SpectralMarginSpec, Unit
 from ortholab.nn import pick_device
 from ortholab.nn.penalised_weights import PenalisedWeights
 from ortholab.nn.recurrent_step import RecurrentStep
 from ortholab.nn.rnn import RNN
 from ortholab.nn.spectral_margin import SpectralMargin
-
-if TYPE_CHECKING:
-    from ortholab.experiments.spectral_margin import SpectralMarginSpec, Unit
 
 DIVERGED = 1e4  # a mean cross-entropy above this is divergence (chance is log 10 = 2.3), as is one that is not finite
 TIMES = 15
@@ -29,6 +26,21 @@ TIMES = 15
 def load_data(source: str, n_train: int | None, n_test: int | None) -> tuple[data.Dataset, data.Dataset]:
     """Return the training and test images of a specification. Raises DataError."""
     return data.mnist("train", n_train, source=source), data.mnist("test", n_test, source=source)
+
+
+def start(spec: SpectralMarginSpec, unit: Unit, device: str = "cpu") -> SequenceTrial:
+    """Return a unit's run, ready to advance. Raises ArgumentError and DataError.
+
+    >>> spec = SpectralMarginSpec([("margin 0", 1e-3, 0.1)], updates=2, batch=10, n_train=50, n_test=50, shrink=4)
+    >>> trial = start(spec, spec.units[0])
+    >>> trial.advance(), trial.metrics()["test_steps"]
+    (True, [2])
+    """
+    if not isinstance(spec, SpectralMarginSpec):
+        raise bad("spec", type(spec).__name__, "a SpectralMarginSpec")
+    if not isinstance(unit, Unit):
+        raise bad("unit", type(unit).__name__, "a Unit of the specification")
+    return SequenceTrial(spec, unit, device)
 
 
 class SequenceTrial:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ortholab.errors import bad, check_choice, check_grid, check_int, check_number
-from ortholab.experiments.soft_trial import SoftTrial
 
 PENALTIES = ("none", "so", "dso", "mc", "srip")
 SCHEDULES = ("constant", "bansal", "linear", "cosine")
@@ -87,21 +86,6 @@ class SoftSpec:
     def units(self) -> tuple[Unit, ...]:
         """The separate runs; the outcome of one does not depend on the others."""
         return tuple(Unit(*row, seed) for seed in self.seeds for row in self.plan)
-
-
-def start(spec: SoftSpec, unit: Unit, device: str = "cpu") -> SoftTrial:
-    """Return a unit's run, ready to advance. Raises ArgumentError and DataError.
-
-    >>> spec = SoftSpec(plan=[("so", 0.01, "constant")], n_train=100, n_test=50, epochs=1)
-    >>> trial = start(spec, spec.units[0])
-    >>> trial.advance(), trial.metrics()["epochs"]
-    (True, [0, 1])
-    """
-    if not isinstance(spec, SoftSpec):
-        raise bad("spec", type(spec).__name__, "a SoftSpec")
-    if not isinstance(unit, Unit):
-        raise bad("unit", type(unit).__name__, "a Unit of the specification")
-    return SoftTrial(spec, unit, device)
 
 
 def _row(name: str, row: object) -> tuple[str, float, str]:

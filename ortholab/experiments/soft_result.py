@@ -11,7 +11,8 @@ import torch
 
 from ortholab.errors import ArgumentError, bad, check_choice, check_int
 from ortholab.experiments.estimate import Estimate, estimate
-from ortholab.experiments.soft_constraints import SoftSpec, Unit, start, step_tiers, tiers
+from ortholab.experiments.soft_constraints import SoftSpec, Unit, step_tiers, tiers
+from ortholab.experiments.soft_trial import start
 
 
 def early(metrics: dict) -> float:

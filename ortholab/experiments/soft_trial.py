@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,14 +11,12 @@ from torch.nn import functional as F
 
 from ortholab import data
 from ortholab.errors import bad
+from ortholab.experiments.soft_constraints import SoftSpec, Unit
 from ortholab.nn.mlp import pick_device
 from ortholab.nn.resnet import ResNet
 from ortholab.nn.schedules import CosineDecay, LinearDecay, Piecewise, bansal
 from ortholab.nn.soft import SoftOrthogonality
 from ortholab.theory.penalties import kernel_matrix
-
-if TYPE_CHECKING:
-    from ortholab.experiments.soft_constraints import SoftSpec, Unit
 
 DIVERGED = 1e4  # a cross-entropy above this is divergence, as is one that is not finite
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -47,6 +44,21 @@ def load_data(dataset: str, n_train: int | None, n_test: int) -> tuple[data.Data
         return data.mnist("train", n_train, source="embedded"), data.mnist("test", n_test, source="embedded")
     fetch = getattr(data, dataset)
     return fetch("train", n_train), fetch("test", n_test)
+
+
+def start(spec: SoftSpec, unit: Unit, device: str = "cpu") -> SoftTrial:
+    """Return a unit's run, ready to advance. Raises ArgumentError and DataError.
+
+    >>> spec = SoftSpec(plan=[("so", 0.01, "constant")], n_train=100, n_test=50, epochs=1)
+    >>> trial = start(spec, spec.units[0])
+    >>> trial.advance(), trial.metrics()["epochs"]
+    (True, [0, 1])
+    """
+    if not isinstance(spec, SoftSpec):
+        raise bad("spec", type(spec).__name__, "a SoftSpec")
+    if not isinstance(unit, Unit):
+        raise bad("unit", type(unit).__name__, "a Unit of the specification")
+    return SoftTrial(spec, unit, device)
 
 
 class SoftTrial:

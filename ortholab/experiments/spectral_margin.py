@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ortholab.errors import bad, check_choice, check_grid, check_int, check_number
-from ortholab.experiments.sequence_trial import SequenceTrial
 
 
 @dataclass(frozen=True)
@@ -117,21 +116,6 @@ class SpectralMarginSpec:
     def units(self) -> tuple[Unit, ...]:
         """The separate runs, one seed after another: half of the seeds is half of the figure."""
         return tuple(Unit(*row, task, seed) for seed in self.seeds for task in self.tasks for row in self.plan)
-
-
-def start(spec: SpectralMarginSpec, unit: Unit, device: str = "cpu") -> SequenceTrial:
-    """Return a unit's run, ready to advance. Raises ArgumentError and DataError.
-
-    >>> spec = SpectralMarginSpec([("margin 0", 1e-3, 0.1)], updates=2, batch=10, n_train=50, n_test=50, shrink=4)
-    >>> trial = start(spec, spec.units[0])
-    >>> trial.advance(), trial.metrics()["test_steps"]
-    (True, [2])
-    """
-    if not isinstance(spec, SpectralMarginSpec):
-        raise bad("spec", type(spec).__name__, "a SpectralMarginSpec")
-    if not isinstance(unit, Unit):
-        raise bad("unit", type(unit).__name__, "a Unit of the specification")
-    return SequenceTrial(spec, unit, device)
 
 
 def _row(name: str, row: object) -> tuple[str, float, float]:

@@ -13,9 +13,10 @@ import torch
 
 from ortholab.errors import ArgumentError
 from ortholab.experiments import deep_nets, deep_spectra, deep_tiers, deep_trial, encoding, engine, load
-from ortholab.experiments.deep_nets import NETWORKS, DeepNetsSpec, Unit, start
+from ortholab.experiments.deep_nets import NETWORKS, DeepNetsSpec, Unit
 from ortholab.experiments.deep_result import DeepNetsResult, run, similarity, summarise
 from ortholab.experiments.deep_tiers import search, tiers
+from ortholab.experiments.deep_trial import start
 from ortholab.experiments.registry import Experiment
 from ortholab.nn import MLP
 from ortholab.theory import mean_field
@@ -322,7 +323,7 @@ def test_results_of_the_engine_are_taken_over():
 def test_the_engine_runs_and_stores_it(tmp_path):
     home = "ortholab.experiments."
     experiment = Experiment(
-        "figure4", "Six deep networks", "deck, figure 4", home + "deep_tiers:tiers", home + "deep_nets:start",
+        "figure4", "Six deep networks", "deck, figure 4", home + "deep_tiers:tiers", home + "deep_trial:start",
         summarise=home + "deep_result:summarise",
     )  # fmt: skip
     settings = {"plan": ((ISO, "adam", (0.001,)), (RELU, "sgd", (0.01,))), "depths": (3,), "max_steps": 3, "segment": 2}

@@ -15,7 +15,7 @@ import torch
 
 from ortholab import data, sequences
 from ortholab.errors import ArgumentError
-from ortholab.experiments import encoding, gain_audit, gain_plans, gain_tasks
+from ortholab.experiments import encoding, gain_plans, gain_tasks, gain_trial
 from ortholab.experiments.encoding import plain
 from ortholab.experiments.gain_audit import GainSpec, Unit
 from ortholab.experiments.gain_result import GainResult, holm, run, summarise
@@ -36,7 +36,7 @@ def small(*plan, **changes):
 
 
 def begin(spec):
-    return gain_audit.start(spec, spec.units[0])
+    return gain_trial.start(spec, spec.units[0])
 
 
 TASKS = [
@@ -99,7 +99,7 @@ def test_a_unit_without_penalty_is_torchs_own_training_of_the_same_network():
 
 
 def test_runs_of_one_seed_share_the_start_and_the_batches():
-    trials = [gain_audit.start(small(), Unit(*row, 3)) for row in (SUM, HARD, NONE, ("glorot", "", 0.0, 1.0))]
+    trials = [gain_trial.start(small(), Unit(*row, 3)) for row in (SUM, HARD, NONE, ("glorot", "", 0.0, 1.0))]
     first = trials[0].task.batch()
     for trial in trials[1:]:
         assert torch.equal(trial.model.W_in, trials[0].model.W_in)

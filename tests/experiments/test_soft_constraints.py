@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from ortholab.errors import ArgumentError
 from ortholab.experiments import engine, load
 from ortholab.experiments.encoding import to_text
-from ortholab.experiments.soft_constraints import COEFFICIENTS, SoftSpec, Unit, start, tiers
+from ortholab.experiments.soft_constraints import COEFFICIENTS, SoftSpec, Unit, tiers
 from ortholab.experiments.soft_result import MEASURES, SoftResult, early, final, run, setbacks, summarise
-from ortholab.experiments.soft_trial import coefficient, kernel_errors
+from ortholab.experiments.soft_trial import coefficient, kernel_errors, start
 from ortholab.nn.resnet import ResNet
 from ortholab.theory import penalties
 

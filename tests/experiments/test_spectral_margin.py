@@ -14,7 +14,7 @@ import torch
 
 from ortholab import data, sequences
 from ortholab.errors import ArgumentError
-from ortholab.experiments import encoding, margin_result, spectral_margin
+from ortholab.experiments import encoding, margin_result, sequence_trial
 from ortholab.experiments.margin_result import MarginResult, summarise
 from ortholab.experiments.spectral_margin import CONFIGURATIONS, FIGURE_5, SpectralMarginSpec, Unit, rival_tiers, tiers
 
@@ -31,7 +31,7 @@ def small(configuration="margin 0.1", rate=1e-2, w_rate=1e-2, **changes):
 
 
 def begin(spec):
-    return spectral_margin.start(spec, spec.units[0])
+    return sequence_trial.start(spec, spec.units[0])
 
 
 @pytest.mark.parametrize("configuration", ["none", "margin 0.1", "margin 0 rmsprop"])
