@@ -14,7 +14,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help book test test-code test-notebooks test-site lint format lab serve shots course grade slides address requirements clean distclean
+.PHONY: help book test test-code test-notebooks test-site lint format lab serve shots course grade slides pdf pyodide dist address \
+  requirements clean distclean
 
 BIN  := .venv/bin
 SITE := _build/html
@@ -25,6 +26,7 @@ AXE  := .make/axe.min.js
 AXE_VERSION := 4.14.1
 REVEAL := .make/reveal/dist/reveal.js
 REVEAL_VERSION := 5.2.1
+PYODIDE := .make/pyodide
 
 # Jupyter, IPython and matplotlib keep their files in the project, not in HOME; one thread a process, as in the tests.
 export JUPYTER_CONFIG_DIR  := $(CURDIR)/.make/jupyter/config
@@ -89,6 +91,16 @@ course: .venv/.installed ## make the students' zip of the assignments into dist/
 grade: .venv/.installed ## with FOLDER=submissions: grade them into graded/ (OUT=...)
 	@test -n "$(FOLDER)" || { echo "error: name the folder of submissions: make grade FOLDER=submissions" >&2; exit 1; }
 	$(BIN)/ortholab grade "$(FOLDER)" --out "$(OUT)"
+
+pdf: .venv/.installed ## print the built pages into one file, _build/orthogonality-lab.pdf (needs a Chromium)
+	@$(BUILD)
+	$(BIN)/python book/_ext/ortholab_pdf.py
+
+pyodide: .venv/.installed ## fetch the browser's Python, 36 MB, each file checked; then `ORTHOLAB_PYODIDE=.make/pyodide make book`
+	$(BIN)/python -m ortholab.explore.pyodide $(PYODIDE)
+
+dist: .venv/.installed ## build the library's wheel and source archive into dist/
+	$(BIN)/python -m build --no-isolation --outdir dist .
 
 address: ## with URL=https://github.com/OWNER/NAME (or none): write the repository's address everywhere
 	$(PYTHON) book/_ext/ortholab_address.py $(URL)

@@ -45,6 +45,9 @@ def favicon(svg: str, tokens: dict[str, dict[str, str]]) -> str:
 
 def set_config(app: Sphinx, config: Config) -> None:
     """Set what depends on other files: the buttons, the cache folder and the generated assets."""
+    site = os.environ.get("ORTHOLAB_SITE", "").strip()  # the public address of the pages, set where they are published
+    if site:
+        config.html_baseurl = site.rstrip("/") + "/"
     options = dict(config.html_theme_options)
     if options.get("repository_url"):
         options.update(use_repository_button=True, use_issues_button=True, use_edit_page_button=True)

@@ -1,13 +1,15 @@
 """The browser's Python: Pyodide 0.27.7, the nine files of it that a page loads, and where a copy of them is.
 
 A copy is never part of the project. A page loads the files from a folder beside it if there is one, else from
-:data:`CDN`; both are the same files, so their sha256 are listed here and checked.
+:data:`CDN`; both are the same files, so their sha256 are listed here and checked. ``python -m ortholab.explore.pyodide
+FOLDER`` fetches what FOLDER lacks.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 from ortholab.errors import DataError
@@ -77,3 +79,29 @@ def find() -> Path | None:
     """
     named = os.environ.get(VARIABLE, "")
     return check(named) if named else None
+
+
+def fetch(folder: str | os.PathLike, source: str = CDN) -> Path:
+    """Fetch those of the nine files that ``folder`` lacks or holds otherwise; return the folder.
+
+    A file counts once its sha256 is right; until then it has another name, so that a fetch that was cut short leaves
+    nothing that could pass for it. Raises DataError that names the file and its address.
+    """
+    import pooch
+
+    folder = Path(folder)
+    for name, wanted in FILES.items():
+        try:
+            pooch.retrieve(source + name, known_hash=f"sha256:{wanted}", fname=name, path=folder)
+        except (OSError, ValueError) as error:  # no network, no such file; or another hash
+            raise DataError(f"{folder / name}: could not be fetched from {source}{name}: {error}") from error
+    return check(folder)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python -m ortholab.explore.pyodide FOLDER")
+    try:
+        print(f"Pyodide {VERSION}, nine files, each checked: {fetch(sys.argv[1])}")
+    except DataError as error:
+        raise SystemExit(f"error: {error}") from None

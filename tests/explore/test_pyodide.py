@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import http.server
 import json
 import os
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -37,6 +41,45 @@ def test_a_wrong_folder_is_named(monkeypatch, tmp_path):
     (tmp_path / "pyodide.mjs").write_text("export const loadPyodide = null;")
     with pytest.raises(DataError, match=r"pyodide\.mjs: not the file of Pyodide 0\.27\.7"):
         pyodide.check(tmp_path)
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A server with two toy files in place of the nine, and the hashes that they should have."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "pyodide.js").write_text("first")
+    (folder / "numpy.whl").write_bytes(bytes(range(256)) * 40)
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    monkeypatch.setattr(pyodide, "FILES", hashes)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{served.server_port}/", folder
+        served.shutdown()
+
+
+def test_fetch_takes_what_is_missing_and_checks_it(server, tmp_path):
+    source, folder = server
+    target = tmp_path / "copy"
+    assert pyodide.fetch(target, source) == target
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }
+    (target / "numpy.whl").write_bytes(b"cut short")  # as after a crash
+    (folder / "pyodide.js").unlink()  # what is right is not fetched again
+    assert pyodide.fetch(target, source) == target
+
+
+def test_fetch_refuses_another_file_and_names_what_is_not_there(server, tmp_path):
+    source, folder = server
+    (folder / "numpy.whl").write_bytes(b"something else")
+    with pytest.raises(DataError, match=r"numpy\.whl: could not be fetched from http.*hash"):
+        pyodide.fetch(tmp_path / "copy", source)
+    assert not (tmp_path / "copy" / "numpy.whl").exists()
+    (folder / "numpy.whl").unlink()
+    with pytest.raises(DataError, match=r"numpy\.whl: could not be fetched from http.*404"):
+        pyodide.fetch(tmp_path / "copy", source)
 
 
 @pytest.mark.skipif(not os.environ.get(pyodide.VARIABLE), reason=f"{pyodide.VARIABLE} names no folder with Pyodide")
