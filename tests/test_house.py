@@ -17,6 +17,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import ortholab
+
 ROOT = Path(__file__).resolve().parents[1]
 CONDA_NAMES = {"pytorch": "torch"}
 
@@ -90,7 +92,7 @@ def test_each_file_that_starts_first_is_there(pytestconfig):
 def test_citation_names_the_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["cff-version"] == "1.2.0"
-    assert citation["version"] == project()["version"]
+    assert citation["version"] == project()["version"] == ortholab.__version__
     assert {"message", "title", "authors"} <= citation.keys()
 
 
