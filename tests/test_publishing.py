@@ -1,4 +1,4 @@
-"""The workflow stays thin: it calls targets of the Makefile, tests the Pythons that are promised, publishes what was built."""
+"""The workflow stays thin: it calls targets of the Makefile, tests the Pythons promised, publishes what was built."""
 
 from __future__ import annotations
 
