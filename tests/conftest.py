@@ -12,7 +12,6 @@ HERE = Path(__file__).resolve().parent
 LONGEST = (
     "book/test_explorables_page.py",
     "book/test_browser.py",
-    "book/test_phone.py",
     "assignments/test_full_marks.py",
     "experiments/test_cluster.py",
     "test_claims.py",

@@ -46,7 +46,7 @@ def favicon(svg: str, tokens: dict[str, dict[str, str]]) -> str:
 
 def set_config(app: Sphinx, config: Config) -> None:
     """Set what depends on other files: the buttons, the cache folder and the generated assets."""
-    site = os.environ.get("ORTHOLAB_SITE", "").strip()  # the public address of the pages, set where they are published
+    site = os.environ.get("ORTHOLAB_URL", "").strip()  # the public address of the pages, set where they are published
     if site:
         config.html_baseurl = site.rstrip("/") + "/"
     options = dict(config.html_theme_options)

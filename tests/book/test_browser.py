@@ -48,41 +48,70 @@ FOCUSED = """() => {
 }"""
 
 
-@pytest.fixture(scope="module", params=PAGES)
+@pytest.fixture(scope="class")
 def opened(request, address, browser) -> Iterator[tuple[object, object]]:
-    """One page, open at desktop width in light mode; its tests share it."""
+    """One page, open at desktop width in light mode; its tests share it, from the first to the last."""
     with open_page(browser, f"{address}/{request.param}") as found:
         yield found
 
 
-def test_a_page_is_quiet_and_local(opened):
-    _, trouble = opened
-    assert trouble.external == []
-    assert trouble.failed == []
-    assert trouble.errors == []
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Open the pages of a class one after another."""
+    if "opened" in metafunc.fixturenames:
+        metafunc.parametrize("opened", metafunc.cls.pages, indirect=True, scope="class")
 
 
-def test_formulas_are_set(opened):
-    page, _ = opened
-    assert page.evaluate(FORMULAS) == {"unset": [], "errors": [], "raw": []}
+class Checks:
+    """What holds on every page. In two halves, since xdist gives a class to one process."""
+
+    pages: tuple[str, ...] = ()
+
+    def test_a_page_is_quiet_and_local(self, opened):
+        _, trouble = opened
+        assert trouble.external == []
+        assert trouble.failed == []
+        assert trouble.errors == []
+
+    def test_formulas_are_set(self, opened):
+        page, _ = opened
+        assert page.evaluate(FORMULAS) == {"unset": [], "errors": [], "raw": []}
+
+    @pytest.mark.parametrize("width", [1440, 390])
+    def test_no_sideways_scrolling(self, opened, width):
+        page, _ = opened
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(100)
+        found = page.evaluate(OVERFLOW)
+        assert found["extra"] <= 0, found["out"]
+        assert found["out"] == []
+
+    @pytest.mark.parametrize("width", [390, 1440])
+    def test_nothing_serious_for_axe(self, opened, axe, width):
+        """Light and dark, at a phone's and at a desktop's width; the audit spoils the page, so it comes last."""
+        page, trouble = opened
+        page.set_viewport_size({"width": width, "height": 900})
+        found = audit(page, axe)
+        assert not found, "\n".join(found)
+        assert trouble.external == []
+        assert trouble.errors == []
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-def test_no_sideways_scrolling(opened, width):
-    page, _ = opened
-    page.set_viewport_size({"width": width, "height": 900})
-    page.wait_for_timeout(100)
-    found = page.evaluate(OVERFLOW)
-    assert found["extra"] <= 0, found["out"]
-    assert found["out"] == []
+class TestOddPages(Checks):
+    pages = PAGES[::2]
 
 
-def test_nothing_serious_for_axe(opened, axe):
-    """Light and dark at desktop width; test_phone.py does the same for a phone."""
-    page, _ = opened
-    page.set_viewport_size({"width": 1440, "height": 900})
-    found = audit(page, axe)
-    assert not found, "\n".join(found)
+class TestEvenPages(Checks):
+    pages = PAGES[1::2]
+
+
+@pytest.mark.parametrize("name", ["book/index.html", "book/1-isometry/order_to_chaos.html"])
+def test_nothing_serious_for_axe_as_a_phone_loads_it(address, browser, axe, name):
+    """The checks above make an open page narrow; here it is narrow from the start."""
+    with open_page(browser, f"{address}/{name}", width=390) as (page, trouble):
+        found = audit(page, axe)
+        assert not found, "\n".join(found)
+        assert trouble.external == []
+        assert trouble.errors == []
 
 
 @pytest.mark.parametrize("name", ["book/index.html", "book/1-isometry/jacobian.html"])
