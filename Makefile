@@ -94,7 +94,7 @@ grade: .venv/.installed ## with FOLDER=submissions: grade them into graded/ (OUT
 
 pdf: .venv/.installed ## print the built pages into one file, _build/orthogonality-lab.pdf (needs a Chromium)
 	@$(BUILD)
-	$(BIN)/python book/_ext/ortholab_pdf.py
+	$(BIN)/python tests/book/print_book.py
 
 pyodide: .venv/.installed ## fetch the browser's Python, 36 MB, each file checked; then `ORTHOLAB_PYODIDE=.make/pyodide make book`
 	$(BIN)/python -m ortholab.explore.pyodide $(PYODIDE)

@@ -76,6 +76,12 @@ class Checks:
         page, _ = opened
         assert page.evaluate(FORMULAS) == {"unset": [], "errors": [], "raw": []}
 
+    def test_on_paper_the_title_stands(self, opened):
+        page, _ = opened
+        page.emulate_media(media="print")
+        assert page.locator("h1").first.evaluate("e => e.getBoundingClientRect().height") > 0
+        page.emulate_media(media="screen")
+
     @pytest.mark.parametrize("width", [1440, 390])
     def test_no_sideways_scrolling(self, opened, width):
         page, _ = opened
