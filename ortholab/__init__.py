@@ -10,18 +10,25 @@ Subpackages load when they are first used, so that ``import ortholab`` is quick 
 * ``ortholab.explore`` explorables: pictures with sliders, in a notebook and in the built page
 * ``ortholab.check``   property checks for answers, with messages that teach (numpy only)
 * ``ortholab.claims``  the ledger: each claim of the 2019 deck, its test and its verdict
+
+``ortholab.cite(obj)`` gives the BibTeX of the works that an object comes from.
 """
 
 from importlib import import_module as _import_module
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("check", "claims", "data", "derive", "errors", "experiments", "explore", "nn", "plot", "theory")
+_SUBMODULES = (
+    "check", "citation", "claims", "data", "derive", "errors", "experiments", "explore", "nn", "plot", "sequences",
+    "theory",
+)  # fmt: skip
 
-__all__ = ["__version__", *_SUBMODULES]
+__all__ = ["__version__", "cite", *_SUBMODULES]
 
 
 def __getattr__(name):
+    if name == "cite":
+        return _import_module(f"{__name__}.citation").cite
     if name in _SUBMODULES:
         return _import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

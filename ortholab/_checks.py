@@ -20,7 +20,11 @@ __all__ = ["DEFINITION", "Check", "Outcome", "identity", "numerical"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found: whether it holds, in one line how or where it fails, and both sides."""
+    """What a check found: whether it holds, in one line how or where it fails, and both sides.
+
+    >>> Outcome(True, "as said").holds
+    True
+    """
 
     holds: bool
     result: str
@@ -48,6 +52,9 @@ def identity(lhs: object, rhs: object, *, symbolic: bool = True, **symbols: str 
     ``symbolic`` is False (it can take minutes over an integral that has no closed form).
     ``lhs`` and ``rhs`` are sympy expressions, or strings whose names are all declared in ``symbols``: each name gets
     an assumption of sympy's ("real", "positive", "integer", ...) or a range (low, high) that it is tested in.
+
+    >>> identity("(a + b)**2", "a**2 + b**2", a="real", b="real").run().holds
+    False
     """
     if isinstance(lhs, str) and isinstance(rhs, str) and lhs.split() == rhs.split():
         raise ArgumentError(f"lhs and rhs are the same expression, so nothing is checked; got {lhs!r}")
@@ -67,6 +74,9 @@ def numerical(fn: Callable[[np.random.Generator], object], tol: float, *, instan
     """Check on random instances: ``fn(rng)`` returns (left, right), equal within ``tol``, or a single error <= ``tol``.
 
     The error of a pair is the largest |left - right| over the largest |left| or |right|; the seeds are fixed.
+
+    >>> numerical(lambda rng: (rng.normal(size=3).sum(), 0.0), 1e-9).run().holds
+    False
     """
     if not callable(fn):
         raise bad("fn", fn, "a function of a numpy Generator")

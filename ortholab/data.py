@@ -27,6 +27,10 @@ class Dataset:
     """Images (n, height, width), float32 in [0, 1], and labels (n,), int64, with where they come from.
 
     ``sha256`` is the hash of these very images (as bytes) and labels: two data sets with one hash are the same.
+
+    >>> few = digits(10)
+    >>> few.images.shape, few.labels.tolist()[:3]
+    ((10, 8, 8), [0, 1, 2])
     """
 
     images: np.ndarray
@@ -63,7 +67,7 @@ def mnist(
     The embedded split is the same everywhere: the SHA-256 of each image's bytes serves as its lot. The first 100 lots
     of each class are the test set, and both parts are mixed by the digits of the lots read backwards.
     Raises ArgumentError, and DataError (missing, truncated or corrupt file; no network; a cache that can't be written).
-    Source: LeCun, Cortes and Burges.
+    Source: LeCun, Bottou, Bengio, Haffner 1998.
 
     >>> mnist("test", 10, source="embedded")
     Dataset(MNIST test, 10 images of 28x28, embedded)
@@ -96,7 +100,7 @@ def mnist(
 def digits(n: int | None = None) -> Dataset:
     """Return scikit-learn's 1,797 handwritten digits of 8x8 pixels, all or the first n.
 
-    Raises ArgumentError. Source: Alpaydin and Kaynak, UCI machine learning repository (test part).
+    Raises ArgumentError. Source: Alpaydin and Kaynak 1998 (the test part).
 
     >>> digits()
     Dataset(digits all, 1797 images of 8x8, scikit-learn)
@@ -118,6 +122,10 @@ def cifar10(split: str = "train", n: int | None = None, *, download: bool = Fals
     images are mixed by the hashes of their pixels. ``download=True`` fetches the binary archive (170 MB) when there is
     none. Decoded once, then read from a checked copy in the cache.
     Raises ArgumentError, and DataError (missing, truncated or corrupt file; no network). Source: Krizhevsky 2009.
+
+    >>> cifar10("validation")
+    Traceback (most recent call last):
+    ortholab.errors.ArgumentError: split must be one of 'train', 'test'; got 'validation'
     """
     from ortholab import _cifar
 
@@ -136,6 +144,10 @@ def cifar100(split: str = "train", n: int | None = None, *, download: bool = Fal
     subfolder cifar100, then in it), then in the user's cache: the archives cifar-100-binary.tar.gz and
     cifar-100-python.tar.gz, checked by SHA-256. ``download=True`` fetches the former (169 MB) when there is none.
     Raises ArgumentError, and DataError (missing, truncated or corrupt file; no network). Source: Krizhevsky 2009.
+
+    >>> cifar100("validation")
+    Traceback (most recent call last):
+    ortholab.errors.ArgumentError: split must be one of 'train', 'test'; got 'validation'
     """
     from ortholab import _cifar100
 

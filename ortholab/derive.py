@@ -39,6 +39,9 @@ class Step:
     ``$math$``; ``check``: :func:`identity`, :func:`numerical` or ``DEFINITION``; ``expect``: "holds", or "fails" for
     a formula that is wrong (in the 2019 deck, or in common belief); ``deck``: its number there, e.g. "(4)";
     ``label``: the words beside a wrong form; by default "as printed in the deck" where ``deck`` is given.
+
+    >>> Step("2x &= x + x", "Add.", identity("2*x", "x + x", x="real")).check.run().holds
+    True
     """
 
     latex: str
@@ -62,6 +65,11 @@ class Derivation:
     """A titled list of steps, all checked when it is made.
 
     Raises DerivationError, with the title, the step and both sides, at the first step that is not as it says.
+
+    >>> Derivation("One", [Step("2 &= 1 + 1", "Add.", identity("2", "1 + 1"))])
+    Derivation: One
+     1. [ok]    2 = 1 + 1
+                Add. (...)
     """
 
     def __init__(self, title: str, steps: Sequence[Step]):

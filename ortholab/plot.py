@@ -61,7 +61,12 @@ _MARKERS = {"gaussian": "s", "relu": "^", "extra": "D", "data": "x", "chaotic": 
 
 
 def use_style() -> None:
-    """Apply the house style to matplotlib's rcParams; :func:`subplots` calls it."""
+    """Apply the house style to matplotlib's rcParams; :func:`subplots` calls it.
+
+    >>> use_style()
+    >>> mpl.rcParams["axes.spines.top"]
+    False
+    """
     cycle = mpl.cycler(color=[token(name) for name in ("orthogonal", "gaussian", "relu", "extra", "data")])
     mpl.rcParams.update(
         STYLE | dict.fromkeys(_INK, token("ink")) | {"axes.prop_cycle": cycle, "grid.color": token("line")}
@@ -69,7 +74,11 @@ def use_style() -> None:
 
 
 def colour(name: str) -> str:
-    """Return the hex colour of a token name; a hex colour passes through."""
+    """Return the hex colour of a token name; a hex colour passes through.
+
+    >>> colour("#123456")
+    '#123456'
+    """
     return name if isinstance(name, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", name) else token(name)
 
 
@@ -97,6 +106,11 @@ def theory(
     """Draw a prediction as a line, named by ``label`` at its right end.
 
     ``at`` in [0, 1] moves the name to that fraction of the points, and ``dy`` shifts it up, in points.
+
+    >>> fig, ax = subplots()
+    >>> theory(ax, [0.0, 1.0], [0.0, 1.0], label="theory")
+    >>> ax.texts[0].get_text()
+    'theory'
     """
     x, y = _xy(x, y)
     line = {"color": colour(color), "linestyle": _LINES.get(color, "-"), "zorder": 2} | line
@@ -114,6 +128,11 @@ def simulation(
     """Draw measured values as points, with error bars (or a band) where there are seeds.
 
     ``interval`` is a half-width of shape (n,) or a pair (low, high) of absolute ends, each of shape (n,).
+
+    >>> fig, ax = subplots()
+    >>> simulation(ax, [1, 2], [0.5, 0.6], [0.1, 0.1], label="10 seeds")
+    >>> len(ax.lines)
+    1
     """
     x, mean = _xy(x, mean)
     hue = colour(color)
@@ -136,6 +155,11 @@ def direct_label(
     """Write ``text`` beside the point (x, y) in its series' colour; labels of one axes are pushed apart when drawn.
 
     ``ha`` is "left" (text to the right of the point), "right" or "center" (above it); ``dy`` shifts up, in points.
+
+    >>> fig, ax = subplots()
+    >>> direct_label(ax, 0.5, 0.5, "theory")
+    >>> ax.texts[0].get_text()
+    'theory'
     """
     offset = {"left": (6, dy), "right": (-6, dy), "center": (0, dy + 7)}[ha]
     label = ax.annotate(
@@ -148,7 +172,13 @@ def direct_label(
 
 
 def histogram(ax: Axes, samples, *, bins=60, color: str = "data", label: str | None = None, **options) -> None:
-    """Draw samples as a filled density (integral one) with a stepped outline."""
+    """Draw samples as a filled density (integral one) with a stepped outline.
+
+    >>> fig, ax = subplots()
+    >>> histogram(ax, [0.1, 0.2, 0.2], bins=3)
+    >>> len(ax.patches)
+    2
+    """
     samples = check_array("samples", samples).ravel()
     density, edges = np.histogram(samples, bins=bins, density=True, **options)
     hue = colour(color)
@@ -165,6 +195,11 @@ def heat(ax: Axes, x, y, z, *, label: str, levels: Sequence[float] = (), cmap: s
     """Draw ``z`` of shape (len(y), len(x)) as an image with a colour bar named ``label`` and contours at ``levels``.
 
     The map is perceptually uniform and ordered in greyscale; NaN stays empty.  Returns the mesh.
+
+    >>> fig, ax = subplots()
+    >>> mesh = heat(ax, [0.0, 1.0], [0.0, 1.0], [[0.0, 1.0], [2.0, 3.0]], label="q*")
+    >>> mesh.get_clim()
+    (0.0, 3.0)
     """
     z = np.ma.masked_invalid(np.asarray(z, dtype=float))
     if z.shape != (np.size(y), np.size(x)):
@@ -180,7 +215,12 @@ def heat(ax: Axes, x, y, z, *, label: str, levels: Sequence[float] = (), cmap: s
 
 
 def matrix(ax: Axes, M, *, limit: float | None = None, cmap: str = "RdBu_r", title: str | None = None):
-    """Draw a matrix as an image, symmetric about zero in [-limit, limit]; returns the image."""
+    """Draw a matrix as an image, symmetric about zero in [-limit, limit]; returns the image.
+
+    >>> fig, ax = subplots()
+    >>> matrix(ax, [[1.0, 0.0], [0.0, -1.0]]).get_clim()
+    (-1.0, 1.0)
+    """
     M = check_array("M", M, ndim=2)
     limit = float(np.abs(M).max() or 1.0) if limit is None else check_number("limit", limit, low=0, open_low=True)
     image = ax.imshow(M, cmap=cmap, vmin=-limit, vmax=limit, interpolation="nearest")
@@ -193,7 +233,12 @@ def matrix(ax: Axes, M, *, limit: float | None = None, cmap: str = "RdBu_r", tit
 
 
 def show(fig: Figure, *, caption: str, alt: str, name: str | None = None, phone: bool = True) -> None:
-    """Display the figure with its caption (a sentence that states the finding) and its alt text."""
+    """Display the figure with its caption (a sentence that states the finding) and its alt text.
+
+    >>> fig, ax = subplots()
+    >>> show(fig, caption="It rises.", alt="A line.")
+    [figure: ...
+    """
     render(fig, caption=caption, alt=alt, name=name, phone=phone).show()
 
 
@@ -202,6 +247,10 @@ def render(fig: Figure, *, caption: str, alt: str, name: str | None = None, phon
 
     ``caption`` may hold ``$math$``; ``alt`` says in plain words what is seen; ``name`` becomes the anchor ``#name``
     (it must be unique on its page).  ``phone=False`` leaves the stacked layout out.
+
+    >>> fig, ax = subplots()
+    >>> "A line." in render(fig, caption="It rises.", alt="A line.").html
+    True
     """
     caption, alt = check_text("caption", caption), check_text("alt", alt)
     wide, image = svg_text(fig), png(fig)

@@ -1,6 +1,9 @@
 """Sequence tasks: images read pixel by pixel or row by row, and the generated copying and adding tasks.
 
 Every sequence is (T, batch, n_in), time first, as :class:`ortholab.nn.rnn.RNN` reads it.
+
+Sources: Le, Jaitly, Hinton 2015 (arXiv 1504.00941); Hochreiter and Schmidhuber 1997; Arjovsky, Shah, Bengio 2016 (arXiv
+1511.06464).
 """
 
 from __future__ import annotations
@@ -34,7 +37,9 @@ def pixels(images: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
 
 
 def permutation(length: int, seed: int) -> np.ndarray:
-    """Return a random order of the integers 0 ... length - 1, the same for the same seed. Raises ArgumentError.
+    """Return a random order (length,) of the integers 0 ... length - 1, the same for the same seed.
+
+    Raises ArgumentError.
 
     >>> permutation(6, seed=0).tolist()
     [3, 2, 5, 4, 0, 1]

@@ -19,7 +19,7 @@ import html
 import importlib
 import math
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .._html import Html, check_text, inline, plain, style
@@ -39,6 +39,9 @@ class Verdict:
     ``kind``: "holds", "holds if" or "fails"; ``number``: the number that decides, with its ``meaning`` in words;
     ``summary``: the verdict in a sentence; ``condition``: when it holds, for "holds if" only.
     The texts may hold ``$math$``.
+
+    >>> Verdict("fails", 0.00412, "the median", "Only the mean is fixed.").figure
+    '0.00412'
     """
 
     kind: str
@@ -67,6 +70,10 @@ class Claim:
     """A claim of the deck: its place there, what it says in our words, its test, and its page in the book.
 
     ``recorded`` (and ``recorded_number`` within the relative ``tolerance``) is the verdict that the tests expect.
+
+    >>> item = Claim("X", "slide 0", "One is 1.", lambda: Verdict("holds", 1, "one", "So."), "a/page", "holds")
+    >>> item.verdict().kind, item.disagreement()
+    ('holds', '')
     """
 
     id: str
@@ -116,7 +123,11 @@ def _recompute(test: Callable[[], Verdict]) -> Verdict:
 
 
 class Ledger:
-    """A registry of claims by id, in the order in which they were registered."""
+    """A registry of claims by id, in the order in which they were registered.
+
+    >>> len(Ledger())
+    0
+    """
 
     def __init__(self, package: str | None = None):
         self._claims: dict[str, Claim] = {}
@@ -132,7 +143,15 @@ class Ledger:
         return new
 
     def claim(self, id: str, **fields) -> Callable[[Callable[[], Verdict]], Callable[[], Verdict]]:
-        """Register the decorated test function as a claim; ``fields`` are those of :class:`Claim`."""
+        """Register the decorated test function as a claim; ``fields`` are those of :class:`Claim`.
+
+        >>> ledger = Ledger()
+        >>> @ledger.claim("X", deck="slide 0", statement="One is 1.", page="a/page", recorded="holds")
+        ... def one():
+        ...     return Verdict("holds", 1, "one", "So.")
+        >>> [item.id for item in ledger]
+        ['X']
+        """
 
         def decorate(test: Callable[[], Verdict]) -> Callable[[], Verdict]:
             self.register(Claim(id=id, test=test, **fields))
@@ -141,7 +160,12 @@ class Ledger:
         return decorate
 
     def get(self, id: str) -> Claim:
-        """Return the claim with this id; ArgumentError lists the known ones."""
+        """Return the claim with this id; ArgumentError lists the known ones.
+
+        >>> get("no such claim")
+        Traceback (most recent call last):
+        ortholab.errors.ArgumentError: id must be one of ...
+        """
         self._load()
         if id not in self._claims:
             raise bad(
@@ -173,13 +197,23 @@ get = LEDGER.get
 
 
 def show(id: str) -> None:
-    """Display the box of one claim: where the deck makes it, its verdict, the number, the condition."""
+    """Display the box of one claim: where the deck makes it, its verdict, the number, the condition.
+
+    >>> show("1-condition")
+    Claim 1-condition ...
+    """
     box(get(id)).show()
 
 
-def table(root: str = "..") -> None:
-    """Display the whole ledger; ``root`` leads from the page to the folder of the chapters."""
-    sheet(tuple(LEDGER), root).show()
+def table(root: str = "..", ids: Iterable[str] | None = None) -> None:
+    """Display the whole ledger, or the claims ``ids`` of it; ``root`` leads from the page to the chapters' folder.
+
+    Raises ArgumentError for an unknown id.
+
+    >>> table(ids=["1-condition"])
+    Claim 1-condition ...
+    """
+    sheet(tuple(LEDGER) if ids is None else tuple(map(get, ids)), root).show()
 
 
 def badge(verdict: Verdict) -> str:

@@ -258,7 +258,11 @@ EXPERIMENTS = {
 
 
 def find(name: str | Experiment) -> Experiment:
-    """Return the experiment of that name; ``module:ATTRIBUTE`` names one from elsewhere. Raises ArgumentError."""
+    """Return the experiment of that name; ``module:ATTRIBUTE`` names one from elsewhere. Raises ArgumentError.
+
+    >>> find("trainability").name
+    'trainability'
+    """
     if isinstance(name, Experiment):
         return name
     if name in EXPERIMENTS:

@@ -18,7 +18,11 @@ from ortholab.experiments.store import Store
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The results of one specification: ``units[i]`` (fields by name) gave ``metrics[i]``, in ``seconds[i]``."""
+    """The results of one specification: ``units[i]`` (fields by name) gave ``metrics[i]``, in ``seconds[i]``.
+
+    >>> Results({}, ({"seed": 0},), ({"accuracy": 0.5},), (1.0,)).metrics[0]["accuracy"]
+    0.5
+    """
 
     manifest: dict
     units: tuple[dict, ...]
@@ -117,6 +121,13 @@ def load(
     Without ``name``, ``store`` is the folder of one manifest, and only its own consistency is checked; with it, also
     that it was made for today's specification. ``partial`` allows units to be missing.
     Raises ArgumentError, and StoreError: missing, truncated, changed by hand, of another specification, not complete.
+
+    >>> import tempfile
+    >>> from ortholab.experiments.engine import run
+    >>> small = {"depths": (2,), "starts": ("orthogonal",), "width": 10}
+    >>> store = run("linear_depth", seeds=1, settings=small, store=tempfile.mkdtemp())
+    >>> len(load(store.folder).units)
+    1
     """
     plan = Plan.make(name, tier, seeds, settings) if name is not None else None
     target = plan.store(store) if plan else Store.at(store)
@@ -156,6 +167,11 @@ def verify(root: str | Path) -> list[Report]:
     """Check every stored result below ``root`` against its manifest. Nothing is changed.
 
     A folder that is not complete is no problem; a missing, damaged, changed or unknown file is.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     verify(folder)
+    []
     """
     return [_verify(path.parent) for path in sorted(Path(root).glob("*/*/manifest.json"))]
 

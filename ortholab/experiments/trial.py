@@ -14,6 +14,20 @@ class Trial(Protocol):
     Divergence is an outcome, recorded in the metrics; an exception is a mistake in the code. A trial draws random
     numbers from its own generators only, whose states belong to its state. It may have an attribute ``datasets``, the
     :class:`ortholab.data.Dataset` objects that it uses: their names and hashes go to the manifest.
+
+    >>> class Nothing:
+    ...     def advance(self):
+    ...         return True
+    ...     def state_dict(self):
+    ...         return {}
+    ...     def load_state_dict(self, state):
+    ...         assert state == {}
+    ...     def metrics(self):
+    ...         return {"accuracy": 0.1}
+    ...     def progress(self):
+    ...         return 1.0, 1.0
+    >>> isinstance(Nothing(), Trial)
+    True
     """
 
     def advance(self) -> bool:

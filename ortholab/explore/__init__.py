@@ -46,7 +46,11 @@ FILMS = ("deep_training", "rnn_penalties")
 
 
 def names() -> tuple[str, ...]:
-    """The names of all explorables, in the order of the book."""
+    """The names of all explorables, in the order of the book.
+
+    >>> names()[0]
+    'phase_plane'
+    """
     return GALLERY
 
 
@@ -75,6 +79,9 @@ def show(name: str) -> None:
     """Show an explorable below a notebook's cell: live with a kernel, with stored values in the built book.
 
     Outside a notebook it prints the readout at the default values. Raises ArgumentError for an unknown name.
+
+    >>> show("phase_plane")
+    [explorable: ...
     """
     from ortholab._html import Html
     from ortholab.explore.markup import to_plain

@@ -24,6 +24,10 @@ class Explorable:
     A page without Python has the answers at :meth:`states`: the grid over the controls named in ``grid``, and every
     stored position of each other control with the rest at their defaults.
     ``slow`` says why a move takes longer than a tenth of a second, where it does.
+
+    >>> from ortholab import explore
+    >>> isinstance(explore.get("phase_plane"), Explorable)
+    True
     """
 
     name: str

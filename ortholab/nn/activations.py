@@ -1,4 +1,7 @@
-"""Torch twins of the activations in ``ortholab.theory.activations``, by the same names."""
+"""Torch twins of the activations in ``ortholab.theory.activations``, by the same names.
+
+Source: Pennington, Schoenholz, Ganguli 2017 (arXiv 1711.04735).
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,10 @@ class TorchActivation:
     """A function phi on tensors, entry by entry, and its derivative (0 at a kink, as autograd has it).
 
     ``dphi_of_x`` gives phi'(h) from x = phi(h) where that is cheaper; it may lose digits where phi is flat.
+
+    >>> double = TorchActivation("double", lambda h: 2 * h, lambda h: 2 * torch.ones_like(h))
+    >>> double.phi(torch.tensor([1.0])), double.dphi(torch.tensor([1.0]))
+    (tensor([2.]), tensor([2.]))
     """
 
     name: str

@@ -1,4 +1,7 @@
-"""The input-output Jacobian J = D_L W_L ... D_1 W_1 of an MLP at real inputs, and its singular values."""
+"""The input-output Jacobian J = D_L W_L ... D_1 W_1 of an MLP at real inputs, and its singular values.
+
+Sources: Saxe, McClelland, Ganguli 2014 (arXiv 1312.6120); the deck, equation (1).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A deep multilayer perceptron at a point (sigma_w, sigma_b), with Gaussian or orthogonal weights."""
+"""A deep multilayer perceptron at a point (sigma_w, sigma_b), with Gaussian or orthogonal weights.
+
+Sources: Poole et al. 2016 (arXiv 1606.05340); the deck, equations (1) and (2).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Recurrent weights that no constraint holds: they follow the loss, and a soft penalty if there is one."""
+"""Recurrent weights that no constraint holds: they follow the loss, and a soft penalty if there is one.
+
+Sources: Bansal, Chen, Wang 2018 (arXiv 1810.09102); the deck, equation (10).
+"""
 
 from __future__ import annotations
 

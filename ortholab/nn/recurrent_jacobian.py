@@ -1,4 +1,7 @@
-"""The Jacobian J = D_t W ... D_1 W of a recurrent network's last state by an earlier one, at real inputs."""
+"""The Jacobian J = D_t W ... D_1 W of a recurrent network's last state by an earlier one, at real inputs.
+
+Sources: Chen, Pennington, Schoenholz 2018 (arXiv 1806.05394); the deck, slide group IV.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 The step is exact back-propagation through time. What it saves over autograd: the inputs of many times go through W_in
 in one product, the gradient of the weights, a sum over time, takes up many times in one product, and the states and
 their gradients live in buffers that every step reuses (:mod:`~ortholab.nn.recurrence`).
+
+Sources: Elman 1990 for the network; the deck, slide group IV.
 """
 
 from __future__ import annotations

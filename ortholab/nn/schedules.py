@@ -1,4 +1,7 @@
-"""Coefficients that change while a network trains: functions of the number of steps done."""
+"""Coefficients that change while a network trains: functions of the number of steps done.
+
+Source: Bansal, Chen, Wang 2018 (arXiv 1810.09102).
+"""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class Adam(_Adaptive):
 
 
 class RMSProp(_Adaptive):
-    """v <- alpha v + (1 - alpha) g^2,  W <- W - rate g / (sqrt(v) + eps).  Source: Hinton's lectures, 2012."""
+    """v <- alpha v + (1 - alpha) g^2,  W <- W - rate g / (sqrt(v) + eps).  Source: Tieleman, Hinton 2012."""
 
     slots = ("v",)
     defaults = {"alpha": 0.99, "eps": 1e-8}  # noqa: RUF012

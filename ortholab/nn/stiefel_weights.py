@@ -1,4 +1,7 @@
-"""The hard constraint as a recurrent update: W stays gain times an orthogonal matrix."""
+"""The hard constraint as a recurrent update: W stays gain times an orthogonal matrix.
+
+Source: Wen and Yin 2013.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """Activation functions with what mean-field theory needs of them: phi, phi', kinks, moments.
 
 Built in: linear, ReLU, hard-tanh, tanh, erf, GELU, SiLU. :func:`own_activation` takes any other function.
+
+Source: Pennington, Schoenholz, Ganguli 2017 (arXiv 1711.04735) for the moments that its theory needs.
 """
 
 from __future__ import annotations

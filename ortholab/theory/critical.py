@@ -1,4 +1,8 @@
-"""The critical line chi = 1 in the plane of (sigma_w, sigma_b): order on one side, chaos on the other."""
+"""The critical line chi = 1 in the plane of (sigma_w, sigma_b): order on one side, chaos on the other.
+
+Sources: Poole et al. 2016 (arXiv 1606.05340); Schoenholz et al. 2017 (arXiv 1611.01232); the deck, equations (4) and
+(5).
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,9 @@ class CriticalPoint:
 
     For functions that do not saturate (GELU, SiLU) the fixed point may repel, so that deep layers never stay there:
     ask :meth:`is_stable`.
+
+    >>> CriticalPoint(2**0.5, 0.0, 1.0).sigma_w ** 2 / 2  # chi of ReLU
+    1.0000000000000002
     """
 
     sigma_w: float

@@ -7,6 +7,8 @@ s, learns alone: its strength u, the product of n equal factors a = u^(1/n), fol
     tau u' = n u^(2 - 2/n) (s - u).
 
 ``tau`` = 1/(step size): time then counts steps. All times below hold for u_0 in (0, s).
+
+Source: Saxe, McClelland, Ganguli 2014 (arXiv 1312.6120).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Random matrices: Haar orthogonal (and Stiefel) matrices, Gaussian matrices."""
+"""Random matrices: Haar orthogonal (and Stiefel) matrices, Gaussian matrices.
+
+Sources: Stewart 1980; Mezzadri 2007 (arXiv math-ph/0609050).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Moments of free products, from the power series of the S-transform."""
+"""Moments of free products, from the power series of the S-transform.
+
+Sources: Voiculescu 1987; Mingo, Speicher 2017.
+"""
 
 from __future__ import annotations
 

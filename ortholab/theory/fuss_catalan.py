@@ -7,6 +7,8 @@ With D = 1 the curve of s_transform.py has a parametrisation by one angle f in (
     P(s' > s) = ((L+1) f - L sin f sin((L+1) f) / sin(L f)) / pi.
 
 So a density is one inverse function: cubic interpolation in a fine table of angles, made once for each depth.
+
+Sources: Penson, Zyczkowski 2011 (arXiv 1103.3453); Haagerup, Larsen 2000.
 """
 
 from __future__ import annotations

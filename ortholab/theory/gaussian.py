@@ -5,6 +5,8 @@ Gaussian. Gauss-Hermite quadrature is the usual tool and is wrong for both ReLU 
 large q (a step that lies between two nodes). Here the line is cut into panels at the kinks and, ever finer, around
 each of them and around zero; each panel gets a Gauss-Legendre rule. The panels depend on q only through sorted
 edges, so an array of q is one vectorised call.
+
+Source: Poole et al. 2016 (arXiv 1606.05340) for the averages; the panels are this book's.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from ortholab.theory.mean_field import point
 
 
 def hermite_coefficients(activation: str | Activation, q: float, order: int = 128) -> np.ndarray:
-    """Return [a_0, ..., a_order], a_k = E[phi(sqrt(q) z) h_k(z)], for q >= 0.
+    """Return [a_0, ..., a_order], a_k = E[phi(sqrt(q) z) h_k(z)], for q >= 0: shape (order + 1,).
 
     The squares sum to E[phi^2] as ``order`` grows: fast for analytic phi, with a rest of about order^(-3/2) where phi
     has a kink. About 1e-14 each, relative to the root of E[phi^2].

@@ -4,6 +4,8 @@ The singular values of a product of t free factors behave like s = exp(gamma t) 
 known: with S the S-transform of one factor's squared singular values, the share u of them has
 exp(2 gamma) <= 1 / S(u - 1) (Tucci 2010; Haagerup, Moeller 2013). One matrix W at all steps gives the same law as
 fresh ones, as long as t is small against n; see the page on the recurrent Jacobian.
+
+Sources: Tucci 2010 (arXiv 0802.4226); Newman 1986.
 """
 
 from __future__ import annotations

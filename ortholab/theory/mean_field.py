@@ -72,6 +72,10 @@ class FixedPoint:
     """A variance with q = V(q), the slope dq'/dq there, and what the slope says: stable, unstable or marginal.
 
     ``attracts``: nearby starts end here. A marginal point (slope 1) may or may not; the map's bend decides.
+
+    >>> point = fixed_points("tanh", 2.0, 0.0).points[-1]
+    >>> point.stability, point.attracts
+    ('stable', True)
     """
 
     q: float
@@ -87,6 +91,9 @@ class FixedPoints:
     ``kind``: "isolated" (``points`` lists them, q ascending), "every q" (the map is the identity, as for ReLU at
     sigma_w = sqrt 2) or "none" (q grows without bound from every start). ``grows_from``: starts above this q grow
     without bound (inf if none do). ``message`` says it in words.
+
+    >>> fixed_points("linear", 0.5, 0.0).kind, len(fixed_points("tanh", 2.0, 0.0).points)
+    ('isolated', 2)
     """
 
     kind: str

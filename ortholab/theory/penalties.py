@@ -31,6 +31,7 @@ def so(W: Array, *, gain: float = 1.0) -> Array:
     """Soft orthogonality, ||W^T W / gain^2 - I||_F^2 on the short side: sum_i (s_i^2 / gain^2 - 1)^2.
 
     Zero only for orthonormal columns (rows of a wide W) times the gain. The deck's equations (8), and (10) with a gain.
+    W (..., n, k) gives (...,).
 
     >>> import numpy as np
     >>> float(so(np.diag([2.0, 1.0]))), float(so(np.diag([2.0, 2.0]), gain=2.0))
@@ -58,7 +59,7 @@ def gain_adjusted(W: Array, gain: float) -> Array:
 
     The deck's equation (10), where sigma_w stands for the gain. It is zero at gain Q for every orthogonal Q; the
     spectral norm is then the gain, not its square. A penalty on W^T W - I would pull the singular values from the gain
-    back to 1.
+    back to 1. W (..., n, k) gives (...,).
 
     >>> import numpy as np
     >>> float(gain_adjusted(np.diag([1.5, 1.5]), 1.5)), float(so(np.diag([1.5, 1.5])))
@@ -70,7 +71,8 @@ def gain_adjusted(W: Array, gain: float) -> Array:
 def gain_adjusted_gradient(W: Array, gain: float) -> Array:
     """Gradient of :func:`gain_adjusted`: (4 / gain^2) W (W^T W / gain^2 - I). Zero at W = gain Q.
 
-    The report behind the deck prints (4 / gain^4) W (W^T W - I), which is not zero there.
+    The report behind the deck prints (4 / gain^4) W (W^T W - I), which is not zero there. The shape is
+    that of W, (..., n, k).
 
     >>> import numpy as np
     >>> gain_adjusted_gradient(np.diag([1.5, 1.5]), 1.5).tolist()
@@ -95,7 +97,7 @@ def published(W: Array, *, gain: float = 1.0) -> Array:
 
 
 def published_gradient(W: Array, *, gain: float = 1.0) -> Array:
-    """Gradient of :func:`published`: 4 / (gain^2 k^2) W (W^T W / gain^2 - 1 1^T).
+    """Gradient of :func:`published`: 4 / (gain^2 k^2) W (W^T W / gain^2 - 1 1^T), (..., n, k).
 
     >>> import numpy as np
     >>> published_gradient(np.eye(2)).tolist()
@@ -115,7 +117,7 @@ def dso(W: Array, *, gain: float = 1.0) -> Array:
     """Double soft orthogonality, ||W^T W / gain^2 - I_k||_F^2 + ||W W^T / gain^2 - I_n||_F^2.
 
     Both have the same trace terms, so it is exactly 2 so(W) + |n - k|: its minimum is |n - k|, and training with it is
-    training with SO at twice the coefficient. Bansal et al. 2018.
+    training with SO at twice the coefficient. Bansal et al. 2018. W (..., n, k) gives (...,).
 
     >>> import numpy as np
     >>> float(dso(np.eye(3)[:, :1])), float(dso(np.diag([2.0, 1.0])))
@@ -125,7 +127,7 @@ def dso(W: Array, *, gain: float = 1.0) -> Array:
 
 
 def dso_gradient(W: Array, *, gain: float = 1.0) -> Array:
-    """Gradient of :func:`dso`: twice that of :func:`so`.
+    """Gradient of :func:`dso`, of W's shape (..., n, k): twice that of :func:`so`.
 
     >>> import numpy as np
     >>> dso_gradient(np.diag([2.0, 1.0])).tolist()
@@ -185,7 +187,12 @@ def kernel_matrix(kernel: Array) -> Array:
 
 
 class Penalty(NamedTuple):
-    """A penalty's value and its gradient, both functions of (W, *, gain)."""
+    """A penalty's value and its gradient, both functions of (W, *, gain).
+
+    >>> import numpy as np
+    >>> PENALTIES["SO"].value(np.eye(3, 2)).item(), PENALTIES["SO"].gradient(np.eye(3, 2)).shape
+    (0.0, (3, 2))
+    """
 
     value: Callable[..., Array]
     gradient: Callable[..., Array]

@@ -11,6 +11,8 @@ values hold for any matrix, at any size: the short side decides how many singula
 The last two functions are about another penalty, that of the code published with the deck, which subtracts the matrix
 of ones instead of I. Functions take numbers or arrays of singular values, and raise ArgumentError for what is not
 finite.
+
+Sources: the deck, equations (8) and (10); Bansal, Chen, Wang 2018 (arXiv 1810.09102).
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 :func:`ortholab.theory.mean_field.q_star` scans the variance map anew at each point (sigma_w, sigma_b). But the averages
 in it depend on q alone, and (2) and (4) are linear in sigma_w^2 and sigma_b^2. So a map of the plane needs the averages
 on one grid of q, once.
+
+Sources: Poole et al. 2016 (arXiv 1606.05340); Schoenholz et al. 2017 (arXiv 1611.01232).
 """
 
 from __future__ import annotations
@@ -30,7 +32,12 @@ def _cubic(table: np.ndarray, log_q: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class CriticalLine:
-    """Points with chi = 1, q rising: ``sigma_w``, ``sigma_b`` and ``q``, each (n,)."""
+    """Points with chi = 1, q rising: ``sigma_w``, ``sigma_b`` and ``q``, each (n,).
+
+    >>> line = PhasePlane("tanh").critical_line()
+    >>> bool((line.q[1:] > line.q[:-1]).all())
+    True
+    """
 
     sigma_w: np.ndarray
     sigma_b: np.ndarray

@@ -6,6 +6,8 @@ the product is never formed. It is kept as U diag(exp d) T with orthogonal U and
 stratification of quantum Monte Carlo; Loh et al. 1992, Bai et al. 2011), and the singular values of diag(exp d) T
 are found by one-sided Jacobi rotations, which keep each to high relative accuracy (Demmel, Veselic 1992), with the
 columns' lengths held as logarithms.
+
+Sources: Demmel, Veselic 1992; Bai et al. 2011.
 """
 
 from __future__ import annotations

@@ -120,7 +120,12 @@ def critical_gain_over_time(activation: str | Activation, input_variances: np.nd
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One run of a network: ``W`` (n, n), pre-activations ``a``, states ``h`` and ``slopes`` phi'(a), each (T, n)."""
+    """One run of a network: ``W`` (n, n), pre-activations ``a``, states ``h`` and ``slopes`` phi'(a), each (T, n).
+
+    >>> run = trajectory("tanh", np.eye(8), np.ones((5, 8)))
+    >>> run.W.shape, run.h.shape
+    ((8, 8), (5, 8))
+    """
 
     W: np.ndarray
     a: np.ndarray

@@ -1,4 +1,7 @@
-"""Finite-width twins of the theory: sampled networks in numpy, to be held against each infinite-width statement."""
+"""Finite-width twins of the theory: sampled networks in numpy, to be held against each infinite-width statement.
+
+Sources: Poole et al. 2016 (arXiv 1606.05340); the deck, equations (1) and (2).
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,9 @@ class Signals:
 
     ``q`` (depth, B): mean square of the pre-activations h^l of each input. ``covariance`` (depth, B, B): mean of
     h^l_i(a) h^l_i(b) over the units i; its diagonal is q.
+
+    >>> Signals(np.ones((3, 1)), np.ones((3, 1, 1))).q.shape
+    (3, 1)
     """
 
     q: np.ndarray
@@ -129,6 +135,8 @@ def product(factors: list[np.ndarray]) -> np.ndarray:
 
 def mean_squared_singular_value(factors: list[np.ndarray]) -> float:
     """Return ||J||_F^2 / n_0, the mean of the spectrum of J^T J: the quantity that chi^L predicts; equation (4).
+
+    ``factors`` are matrices, the first layer's first.
 
     >>> mean_squared_singular_value([np.diag([1.0, 2.0])])
     2.5

@@ -1,6 +1,8 @@
 """The penalty SRIP, spectral restricted isometry: the spectral norm of the Gram error, exact and by power iteration.
 
 As in :mod:`ortholab.theory.penalties`, which holds the other penalties: the short side, (..., n, k), any array library.
+
+Source: Bansal, Chen, Wang 2018 (arXiv 1810.09102).
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ Schoenholz, Ganguli 2018, arXiv 1802.09979):
 
 with x = (1 + m)/m. They are curves of s_transform.py with nu one point mass, sigma0^2 at 1 or at 0; the second is
 explicit: |x| = sigma0^2 sin(theta)/theta.
+
+Source: Pennington, Schoenholz, Ganguli 2018 (arXiv 1802.09979).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What every hard constraint shares: shapes, gain, the check of a start, its place under torch's parametrisation."""
+"""What every hard constraint shares: shapes, gain, the check of a start, its place under torch's parametrisation.
+
+Source: Lezcano-Casado 2019 (arXiv 1909.09501).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,11 @@ class Constraint(torch.nn.Module):
     A subclass has ``frame(*free)``, the map to an upright Q (..., n, k), n >= k, and ``free(Q)``, which finds
     parameters for a given Q and raises ArgumentError if it cannot. ``shape`` is the weight's, ``matrix`` that of the
     matrices in it: the same, or (out, in h w) for a convolution kernel, or with one more axis for groups of rows.
+
+    >>> from ortholab.nn.parametrize import Constraint, constrain, constraint_of
+    >>> held = constraint_of(constrain(torch.nn.Linear(2, 3), "weight", "polar", project=True))
+    >>> isinstance(held, Constraint), tuple(held.matrix)
+    (True, (3, 2))
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""Cayley's transform of a skew matrix: square, or the first k columns of it, by k x k equations only."""
+"""Cayley's transform of a skew matrix: square, or the first k columns of it, by k x k equations only.
+
+Sources: Helfrich, Willmott, Ye 2018 (arXiv 1707.09520); Wen and Yin 2013.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,11 @@ class Cayley(Constraint):
     ``base`` "start": B is the matrix that the weight has (A = 0 there), so that any orthogonal start will do and any W
     can be assigned. "identity": B = I, the plain transform. n x k: the first k columns, B is n x n. Never reached: W
     for which B^T W / gain has an eigenvalue -1 (its top k x k block, for n > k). det(W) keeps the sign of det(B).
+
+    >>> from ortholab.nn.parametrize import constrain, constraint_of
+    >>> layer = constrain(torch.nn.Linear(3, 3), "weight", "cayley", project=True)
+    >>> isinstance(constraint_of(layer), Cayley), bool(torch.linalg.svdvals(layer.weight).max() < 1.0001)
+    (True, True)
     """
 
     def __init__(self, name, shape, *, like, base: str = "start", **common) -> None:

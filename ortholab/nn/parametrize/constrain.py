@@ -1,4 +1,7 @@
-"""The two calls that a user needs: constrain a weight of any module, and release it."""
+"""The two calls that a user needs: constrain a weight of any module, and release it.
+
+Source: Lezcano-Casado 2019 (arXiv 1909.09501).
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,11 @@ def release(module: torch.nn.Module, name: str = "weight", keep: str = "value") 
 
 
 def constraint_of(module: torch.nn.Module, name: str = "weight") -> Constraint:
-    """Return the constraint that holds ``name``. Raises ArgumentError if there is none of ours."""
+    """Return the constraint that holds ``name``. Raises ArgumentError if there is none of ours.
+
+    >>> type(constraint_of(constrain(torch.nn.Linear(3, 2), "weight", "polar", project=True))).__name__
+    'Polar'
+    """
     _check_module(module)
     if isinstance(name, str) and parametrize.is_parametrized(module, name):
         held = module.parametrizations[name]

@@ -1,4 +1,7 @@
-"""The matrix exponential of a skew matrix, at a base point: expRNN, trivialisations."""
+"""The matrix exponential of a skew matrix, at a base point: expRNN, trivialisations.
+
+Sources: Lezcano-Casado, Martinez-Rubio 2019 (arXiv 1901.08428); Lezcano-Casado 2019 (arXiv 1909.09501).
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,11 @@ class Exponential(Constraint):
     sign of det(B), for n > k all. Assigning a weight moves B there (a dynamic trivialisation does so now and then).
     The rounding of the squarings is taken off by one Newton step. Sources: Lezcano-Casado, Martinez-Rubio 2019;
     Lezcano-Casado 2019.
+
+    >>> from ortholab.nn.parametrize import constrain, constraint_of
+    >>> layer = constrain(torch.nn.Linear(2, 4), "weight", "exponential", gain=1.5, project=True)
+    >>> isinstance(constraint_of(layer), Exponential), round(torch.linalg.matrix_norm(layer.weight, 2).item(), 4)
+    (True, 1.5)
     """
 
     def __init__(self, name, shape, *, like, **common) -> None:

@@ -18,6 +18,12 @@ class Margin(Constraint):
     tanh(p / 2) = 2 sigmoid(p) - 1, as the paper writes it: s_i lies in (1 - m, 1 + m), m = ``margin`` in (0, 1). The
     free parameters are U's, p (..., k) and V's. A start may have any singular values in the margin times gain; what is
     never reached are others, and those W whose U or V the inner method does not reach. Source: Vorontsov et al. 2017.
+
+    >>> from ortholab.nn.parametrize import constrain, constraint_of
+    >>> layer = constrain(torch.nn.Linear(4, 4), "weight", "margin", margin=0.2, project=True)
+    >>> s = torch.linalg.svdvals(layer.weight)
+    >>> isinstance(constraint_of(layer), Margin), bool(s.min() > 0.8) and bool(s.max() < 1.2)
+    (True, True)
     """
 
     def __init__(self, name, shape, *, like, margin: float = 0.1, inner: str = "cayley", **common) -> None:

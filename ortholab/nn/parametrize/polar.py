@@ -73,6 +73,11 @@ class Polar(Constraint):
     block of n / groups rows, is orthonormal by itself, which lets n be larger than k. Every W is reached (with
     centring every one with W 1 = 0), from V_c = P W with any symmetric positive definite P. Source: Huang et al. 2018,
     who centre and take groups of 64 filters.
+
+    >>> from ortholab.nn.parametrize import constrain, constraint_of
+    >>> layer = constrain(torch.nn.Linear(5, 3), "weight", "polar", centring=True, project=True)
+    >>> isinstance(constraint_of(layer), Polar), bool(layer.weight.sum(1).abs().max() < 1e-5)
+    (True, True)
     """
 
     def __init__(self, name, shape, *, like, centring: bool = False, groups: int = 1, **common) -> None:

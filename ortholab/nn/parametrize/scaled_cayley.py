@@ -1,4 +1,7 @@
-"""The scaled Cayley transform of scoRNN: a diagonal of signs makes every orthogonal matrix reachable."""
+"""The scaled Cayley transform of scoRNN: a diagonal of signs makes every orthogonal matrix reachable.
+
+Source: Helfrich, Willmott, Ye 2018 (arXiv 1707.09520).
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,11 @@ class ScaledCayley(Constraint):
     orthogonal one, and again when one is assigned. With ``generator`` the weight's value is not used: A starts as
     :func:`angle_blocks`. Never reached: W for which W D / gain has an eigenvalue -1. det(W) keeps the sign of det(D).
     Source: Helfrich, Willmott, Ye 2018.
+
+    >>> from ortholab.nn.parametrize import constrain, constraint_of
+    >>> layer = constrain(torch.nn.Linear(4, 4), "weight", "scaled_cayley", negative=1, generator=torch.Generator())
+    >>> isinstance(constraint_of(layer), ScaledCayley), round(torch.linalg.det(layer.weight).item(), 4)
+    (True, -1.0)
     """
 
     def __init__(self, name, shape, *, like, negative: int | None = None, generator=None, **common) -> None:
@@ -85,7 +93,7 @@ def reaching_signs(Q: torch.Tensor) -> torch.Tensor:
 
 
 def angle_blocks(n: int, *, generator: torch.Generator | int, batch: tuple[int, ...] = ()) -> torch.Tensor:
-    """Return scoRNN's starting A: blocks [[0, a], [-a, 0]] on the diagonal, a = tan(theta / 2), in float64.
+    """Return scoRNN's starting A: blocks [[0, a], [-a, 0]] on the diagonal, a = tan(theta / 2), float64 (n, n).
 
     theta is uniform in [0, pi / 2). Then (I + A)^(-1) (I - A) is made of rotations by theta, [[cos, -sin], [sin, cos]].
     For odd n the last row and column are zero.
