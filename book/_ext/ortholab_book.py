@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
+import ortholab_api
 import ortholab_cells
 import ortholab_course
 import ortholab_explore
@@ -169,6 +170,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension."""
     ortholab_explore.stored_values_only()
     ortholab_course.setup(app)
+    ortholab_api.setup(app)
     ortholab_cells.marks_run_nothing()
     app.add_config_value("ortholab_hash", "", "env", types=[str])
     app.add_config_value("ortholab_explore", {}, "html", types=[dict])
