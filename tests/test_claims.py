@@ -1,19 +1,80 @@
 """The ledger: every registered claim is recomputed; the machinery says what is wrong."""
 
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ortholab import claims
-from ortholab.claims import LEDGER, Claim, Ledger, Verdict, box, sheet
+from ortholab.claims import LEDGER, Claim, Ledger, Verdict, box, contents, sheet
+from ortholab.claims._deck import CLAIMS, EQUATIONS, FIGURES, ITEMS, PARTS, SYSTEMS
 from ortholab.errors import ArgumentError
 
 
 @pytest.mark.parametrize("id", [item.id for item in LEDGER])
 def test_recomputed_verdict_equals_the_recorded_one(id):
     assert claims.get(id).disagreement() == ""
+
+
+BOOK = Path(__file__).resolve().parents[1] / "book"
+# Shown in the ledger and tried on their page by other means: there the work is cited.
+CITED = {
+    "saxe": "saxe2014exact",
+    "pennington-2017": "pennington2017resurrecting",
+    "pennington-2018": "pennington2018emergence",
+    "vorontsov": "vorontsov2017orthogonality",
+    "helfrich": "helfrich2018orthogonal",
+    "huang": "huang2018orthogonal",
+    "bansal": "bansal2018gain",
+}
+
+
+def test_each_item_of_the_deck_has_its_claims():
+    assert list(EQUATIONS) == [f"equation ({n})" for n in range(1, 11)]
+    assert list(FIGURES) == [f"Figure {n}" for n in range(2, 9)]
+    assert list(CLAIMS) == [f"claim ({letter})" for letter in "ABCDE"]
+    assert len(SYSTEMS) == 8
+    known = {item.id for item in LEDGER}
+    assert {name: ids for name, ids in ITEMS.items() if not ids or not set(ids) <= known} == {}
+    assert known == {id for ids in ITEMS.values() for id in ids}, "a claim belongs to no item"
+
+
+@pytest.mark.parametrize("item", list(LEDGER), ids=lambda item: item.id)
+def test_the_page_of_a_claim_shows_it(item):
+    cells = json.loads((BOOK / f"{item.page}.ipynb").read_text(encoding="utf-8"))["cells"]
+    text = "\n".join("".join(cell["source"]) for cell in cells)
+    if item.id in CITED:
+        assert CITED[item.id] in text
+    elif item.id == "figure-2":
+        assert "Figure 2" in text
+    else:
+        assert f'claims.show("{item.id}")' in text
+
+
+def test_the_deck_map_names_every_item():
+    text = (BOOK / "appendix" / "deck_map.ipynb").read_text(encoding="utf-8")
+    rows = [f"| ({n}) |" for n in range(1, 11)] + [f"| Figure {n} |" for n in (2, 3, 4, 5, 6)] + ["| Figures 7, 8 |"]
+    rows += [f"| ({letter}) |" for letter in "ABCDE"] + list(CITED.values())
+    assert [row for row in rows if row not in text] == []
+
+
+def test_contents_lead_to_rows_and_pages(ledger):
+    found = contents({"Part": {"thing": list(ledger)}}, "..")
+    table = sheet(tuple(ledger)).html
+    assert set(re.findall(r'href="#([^"]+)"', found.html)) == set(re.findall(r'<tr id="([^"]+)"', table))
+    assert 'href="../1-isometry/spectrum.html"' in found.html
+    assert found.text == "thing: A fails, (7) holds if"
+    assert 'Return Verdict("fails"'.lower() in table.lower().replace("&quot;", '"')  # the test's code
+    assert set(PARTS) == {"Equations", "Figures", "Claims", "Cited systems"}
+
+
+def test_an_interval_is_shown_and_holds_its_number():
+    assert Verdict("holds", 2.0, "m", "s", interval=(1.5, 2.25)).figure == "2 (95 %: 1.5 to 2.25)"
+    with pytest.raises(ArgumentError, match="interval must be"):
+        Verdict("holds", 2.0, "m", "s", interval=(2.5, 3.0))
 
 
 @pytest.fixture
@@ -99,7 +160,7 @@ def test_box_shows_verdict_number_and_condition(ledger):
 
 def test_table_has_a_row_a_claim_and_links_to_its_page(ledger):
     markup = sheet(tuple(ledger), "..").html
-    assert markup.count("<tr>") == 3
+    assert markup.count("<tr") == 3
     assert 'href="../1-isometry/spectrum.html"' in markup
     assert markup.count('scope="row"') == 2
     assert "order to chaos" in markup

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+BIBLIOGRAPHY = "ortholab/references.bib"  # setup.py puts the book's there
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +42,14 @@ def test_the_wheel_holds_the_library_and_nothing_else(archives):
     with zipfile.ZipFile(archives / f"ortholab-{VERSION}-py3-none-any.whl") as wheel:
         names = set(wheel.namelist())
     info = f"ortholab-{VERSION}.dist-info/"
-    assert {name for name in names if not name.startswith(info)} == files_of_the_library()
+    assert {name for name in names if not name.startswith(info)} == files_of_the_library() | {BIBLIOGRAPHY}
     assert {info + "licenses/LICENSE", info + "licenses/LICENSE-TEXT", info + "entry_points.txt"} <= names
 
 
 def test_the_source_archive_can_be_built_again(archives):
     with tarfile.open(archives / f"ortholab-{VERSION}.tar.gz") as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert files_of_the_library() <= names  # the wheel is built from it: `build` makes the archive first
+    assert files_of_the_library() | {"book/references.bib"} <= names  # the wheel is built from it: `build` makes the archive first
     assert {"pyproject.toml", "README.md", "LICENSE", "PKG-INFO"} <= names
 
 
@@ -89,10 +90,10 @@ def test_the_wheel_works_in_an_empty_environment(archives, tmp_path):
         "print(f'{critical_point(\"tanh\", sigma_b=0.05).sigma_w:.5f}')\n"
         "from ortholab import data, explore\n"
         "print(data.mnist('train', 10).images.shape, len(explore.GALLERY))\n"
-        "print(type(explore.get('phase_plane')).__name__)\n"
+        "print(type(explore.get('phase_plane')).__name__, ortholab.cite('ortholab.theory.haar')[:8])\n"
     )
     first, second, third = run("-W", "error::RuntimeWarning", "-c", code).splitlines()
     assert first == "1.12254"
     assert second.startswith("(10, 28, 28) ")
-    assert third == "Explorable"
+    assert third == "Explorable @article"
     assert "deep_nets" in run("-m", "ortholab", "list")

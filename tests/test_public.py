@@ -148,22 +148,3 @@ def test_cite_says_what_it_cannot_find(obj):
 def test_citing_theory_loads_no_torch():
     code = "import ortholab, sys; ortholab.cite('ortholab.theory.chi'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=LIBRARY.parent)
-
-
-def test_a_package_carries_the_bibliography(tmp_path):
-    """What setup.py builds holds the book's file, and reads it where there is no book."""
-    code = (
-        "import sys; sys.argv = ['setup.py', '-q', 'build_py', '--build-lib', sys.argv[1]]\n"
-        "exec(open('setup.py').read())"
-    )
-    root = LIBRARY.parent
-    if not (root / "setup.py").exists():
-        pytest.skip("no source tree")
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=root, capture_output=True)
-    packed = tmp_path / "ortholab" / "references.bib"
-    assert packed.read_bytes() == (root / "book" / "references.bib").read_bytes()
-    code = "import ortholab; print(ortholab.__file__); print(ortholab.cite('ortholab.theory.haar')[:8])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
-    )
-    assert done.stdout.split() == [str(tmp_path / "ortholab" / "__init__.py"), "@article"], done.stderr

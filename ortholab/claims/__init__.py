@@ -15,21 +15,19 @@ recomputed, once a process, wherever it is shown, and the tests hold it equal to
 from __future__ import annotations
 
 import functools
-import html
 import importlib
 import math
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .._html import Html, check_text, inline, plain, style
+from .._html import check_text
 from ..errors import ArgumentError, bad, check_choice, check_number
+from ._page import box, contents, sheet
 
-__all__ = ["KINDS", "LEDGER", "Claim", "Ledger", "Verdict", "claim", "get", "show", "table"]
+__all__ = ["KINDS", "LEDGER", "Claim", "Ledger", "Verdict", "claim", "get", "index", "show", "table"]
 
 KINDS = ("holds", "holds if", "fails")
-_CLASS = {"holds": "ol-holds", "holds if": "ol-conditional", "fails": "ol-fails"}
-_MARK = {"holds": "✓", "holds if": "◐", "fails": "✗"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,7 @@ class Verdict:
     """What the test of a claim found.
 
     ``kind``: "holds", "holds if" or "fails"; ``number``: the number that decides, with its ``meaning`` in words;
+    ``interval``: its 95 % interval (low, high), where the number is an estimate;
     ``summary``: the verdict in a sentence; ``condition``: when it holds, for "holds if" only.
     The texts may hold ``$math$``.
 
@@ -49,6 +48,7 @@ class Verdict:
     meaning: str
     summary: str
     condition: str = ""
+    interval: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, KINDS)
@@ -58,11 +58,18 @@ class Verdict:
             raise bad("number", self.number, "finite")
         if (self.kind == "holds if") != bool(self.condition):
             raise ArgumentError(f"condition must be given for 'holds if', and for it only; got {self.condition!r}")
+        if self.interval is not None:
+            low, high = (check_number("interval", end) for end in self.interval)
+            if isinstance(self.number, str) or not low <= self.number <= high:
+                raise bad("interval", self.interval, f"a pair of ends about the number {self.number!r}")
 
     @property
     def figure(self) -> str:
-        """The number as it is printed."""
-        return self.number if isinstance(self.number, str) else f"{self.number:.4g}"
+        """The number as it is printed, with its interval."""
+        if isinstance(self.number, str):
+            return self.number
+        ends = "" if self.interval is None else " (95 %: {:.3g} to {:.3g})".format(*self.interval)
+        return f"{self.number:.4g}{ends}"
 
 
 @dataclass(frozen=True)
@@ -216,76 +223,13 @@ def table(root: str = "..", ids: Iterable[str] | None = None) -> None:
     sheet(tuple(LEDGER) if ids is None else tuple(map(get, ids)), root).show()
 
 
-def badge(verdict: Verdict) -> str:
-    """Return the verdict as a coloured word with a mark."""
-    mark = f'<span aria-hidden="true">{_MARK[verdict.kind]}</span>'
-    return f'<span class="ol-badge {_CLASS[verdict.kind]}">{mark} {verdict.kind}</span>'
+def index(root: str = "..") -> None:
+    """Display every equation, figure, claim and cited system of the deck with the verdicts on it.
 
+    Each verdict leads to its row in :func:`table` and its page; ``root`` leads to the chapters' folder.
+    """
+    from ._deck import PARTS
 
-def box(item: Claim) -> Html:
-    """Return the box of a claim as HTML with a text fallback."""
-    found = item.verdict()
-    condition = f'<p class="ol-condition">Holds if {inline(found.condition)}.</p>' if found.condition else ""
-    markup = (
-        f'<div class="ol ol-claim {_CLASS[found.kind]}">{style(_RULES, _TOKENS)}'
-        f'<p class="ol-claim-head"><strong>Claim {html.escape(item.id)}</strong> '
-        f'<span class="ol-deck">{inline(item.deck)}</span> {badge(found)}</p>'
-        f'<p class="ol-statement">{inline(item.statement)}</p>{condition}'
-        f'<p class="ol-number"><strong>{html.escape(found.figure)}</strong> {inline(found.meaning)}</p>'
-        f'<p class="ol-summary">{inline(found.summary)}</p></div>'
-    )
-    return Html(markup, _text(item))
-
-
-def sheet(items: tuple[Claim, ...], root: str = "..") -> Html:
-    """Return a ledger as an HTML table with a text fallback."""
-    rows = []
-    for item in items:
-        found = item.verdict()
-        condition = f" {inline(found.condition)}" if found.condition else ""
-        page = item.page.split("/")[-1].replace("_", " ")
-        link = f'<a href="{html.escape(f"{root}/{item.page}.html")}">{html.escape(page)}</a>'
-        head = f'{html.escape(item.id)}<br><span class="ol-deck">{inline(item.deck)}</span><br>{link}'
-        cells = {
-            "Statement": inline(item.statement),
-            "Verdict": badge(found) + condition,
-            "Number": f"<strong>{html.escape(found.figure)}</strong> {inline(found.meaning)}",
-        }
-        row = "".join(f'<td data-label="{name}">{cell}</td>' for name, cell in cells.items())
-        rows.append(f'<tr><th scope="row">{head}</th>{row}</tr>')
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Claim", "Statement", "Verdict", "Number"))
-    markup = (
-        f'<div class="ol ol-ledger">{style(_RULES, _TOKENS)}<table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-    return Html(markup, "\n\n".join(_text(item) for item in items))
-
-
-def _text(item: Claim) -> str:
-    found = item.verdict()
-    condition = f" {plain(found.condition)}" if found.condition else ""
-    return (
-        f"Claim {item.id} ({plain(item.deck)}): {found.kind}{condition}\n  {plain(item.statement)}\n"
-        f"  {found.figure}: {plain(found.meaning)}\n  {plain(found.summary)}"
-    )
-
-
-_TOKENS = ("ink", "muted", "line", "holds", "fails", "conditional")
-_RULES = """
-:where(.ol-claim){margin:1.2em 0;padding:.6em 1em;border-left:4px solid @(line);max-width:46em}
-:where(.ol-claim.ol-holds){border-color:@(holds)}:where(.ol-claim.ol-fails){border-color:@(fails)}
-:where(.ol-claim.ol-conditional){border-color:@(conditional)}
-:where(.ol-claim p){margin:.2em 0}:where(.ol-deck){color:@(muted)}
-:where(.ol-badge){font-weight:600;white-space:nowrap}:where(.ol-badge.ol-holds){color:@(holds)}
-:where(.ol-badge.ol-fails){color:@(fails)}:where(.ol-badge.ol-conditional){color:@(conditional)}
-:where(.ol-ledger table){border-collapse:collapse;width:100%}
-:where(.ol-ledger th[scope=row]) :where(.ol-deck,a){font-weight:400}:where(.ol-ledger tbody th){width:22%}
-:where(.ol-ledger th,.ol-ledger td){text-align:left;vertical-align:top;padding:.4em .6em}
-.jp-RenderedHTMLCommon .ol-ledger :is(th,td){text-align:left;vertical-align:top;white-space:normal}
-:where(.ol-ledger th,.ol-ledger td){border-bottom:1px solid @(line)}
-@media(max-width:700px){:where(.ol-ledger thead){position:absolute;clip-path:inset(50%)}
-:where(.ol-ledger tr,.ol-ledger th,.ol-ledger td){display:block;border:0;padding:.1em 0}
-:where(.ol-ledger tbody th){width:auto}
-:where(.ol-ledger tr){border-bottom:1px solid @(line);padding:.6em 0}
-:where(.ol-ledger td)::before{content:attr(data-label) ": ";color:@(muted)}}
-"""
+    contents(
+        {part: {name: [get(i) for i in ids] for name, ids in items.items()} for part, items in PARTS.items()}, root
+    ).show()

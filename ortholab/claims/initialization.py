@@ -146,6 +146,7 @@ def learning_time_is_flat() -> Verdict:
         "longest over shortest learning time of orthogonal starts, 2 to 100 matrices, at the best step size of each",
         f"95 % interval {flat.low:.2f} to {flat.high:.2f}. A Gaussian start needs {least}{grows.value:.1f} times as "
         "many steps with 32 matrices as with 4.",
+        interval=(flat.low, flat.high),
         condition="the strengths at the start are of the order of the data's: then depth costs at most a bounded "
         "factor, $1/u_0 - 1/u_f$ steps, and not nothing"
         if holds
@@ -343,6 +344,7 @@ def isometric_networks_learn_sooner() -> Verdict:
         + ("at least" if least.lower_bound else "geometric mean"),
         f"{least.seeds} paired seeds, 95 % interval {least.low:.0f} to {least.high:.0f}; MNIST, depth 50, width 100. "
         + ("The ReLU networks were cut short at 120 steps." if least.lower_bound else ""),
+        interval=None if least.lower_bound else (least.low, least.high),
         condition="learning is counted in steps of plain gradient descent, each network at its own best step size"
         if holds
         else "",

@@ -6,6 +6,7 @@ import numpy as np
 
 from ortholab.claims import Verdict, claim
 from ortholab.theory import (
+    c_star,
     chi,
     critical_point,
     fixed_points,
@@ -248,4 +249,32 @@ def chi_one_is_isometry() -> Verdict:
         median,
         r"median singular value at $L = 16$, where isometry needs 1",
         rf"$\chi = 1$ fixes the mean of $s^2$ ({mean_square:.2f} here) and nothing else.",
+    )
+
+
+@claim(
+    "figure-2",
+    deck="Figure 2",
+    statement="A line in the plane of the variances parts order from chaos for tanh: below it inputs become alike, "
+    "above it they part.",
+    page=PAGES + "order_to_chaos",
+    recorded="holds",
+    recorded_number=1.7610,
+    tolerance=1e-3,
+)
+def a_line_parts_order_from_chaos() -> Verdict:
+    """Tanh: the line at three bias variances, and the correlation of two inputs just off it, after many layers."""
+    found, parted = [], True
+    for variance in (0.05, 0.15, 0.25):
+        point = critical_point("tanh", variance**0.5)
+        found.append(point.sigma_w**2)
+        inside, outside = (c_star("tanh", point.sigma_w * factor, point.sigma_b) for factor in (0.95, 1.05))
+        parted = parted and inside > 1 - 1e-6 and outside < 0.99
+    listed = ", ".join(f"{value:.4f}" for value in found)
+    return Verdict(
+        "holds" if parted else "fails",
+        found[0],
+        r"$\sigma_w^2$ on the line for tanh at $\sigma_b^2 = 0.05$",
+        rf"At $\sigma_b^2 = 0.05, 0.15, 0.25$ it is {listed}. Five per cent below in $\sigma_w$ two inputs end with "
+        "correlation 1; five per cent above they do not.",
     )

@@ -42,6 +42,7 @@ def soft_orthogonality_helps() -> Verdict:
         f"{end.seeds} paired seeds, 95 % interval {interval(end)}. In the first half of the epochs {interval(early)}; "
         f"accuracy lost on the way {interval(setbacks)}; against no penalty at a 1.4 times larger step size "
         f"{interval(control)}.",
+        interval=(100 * end.low, 100 * end.high),
         condition=condition if better and not (alone and sooner_steadier) else "",
     )
 

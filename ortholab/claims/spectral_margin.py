@@ -40,6 +40,7 @@ def hard_orthogonality_hurts() -> Verdict:
         f"{margin.value:.2f} ({_interval(margin)}). So does a gain: $W = 1.05\\,Q$ with all singular values equal, by "
         f"{gain.value:.2f} ({_interval(gain)}). And a hard network without its tanh is {linear.value:.2f} "
         f"({_interval(linear)}) below the free one with it.",
+        interval=(hurts.low, hurts.high),
         condition=r"the activation shrinks gradients, as $\tanh$ does, and no gain makes up for it"
         if conditional
         else "",
@@ -68,4 +69,5 @@ def best_without_margin() -> Verdict:
         "training cost of the free network (tanh) minus that of a hard, linear one, after 100 updates",
         f"{gap.seeds} paired seeds, 95 % interval {_interval(gap)}. The best of these networks has a margin of exactly "
         "0. What it does without is the tanh.",
+        interval=(gap.low, gap.high),
     )
