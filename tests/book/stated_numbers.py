@@ -41,6 +41,7 @@ BEFORE = re.compile(
 AFTER = re.compile(
     r"(?i)^\s*(?:-?\s*\w+\s+)?(?:confidence|intervals?|bands?|bootstrap|quantile|percentile|level|limits?|prediction)|^\s*°"
 )
+PERCENT = re.compile(r"(?: (?:and|to|or) \d[\d.]*)?\$?(?:\s*\\?%|,? points?\b)")  # "46 and 50 %", "24 points"
 TIMES = re.compile(r"\*\*Runs in\*\*[^.]*\.")
 SMALL = 12  # whole numbers up to here are words of the sentence: "5 digits", "layer 3"
 
@@ -218,7 +219,7 @@ def numbers_in(text: str, floor: int = SMALL) -> Iterator[Found]:
     spans = [m.span() for m in re.finditer(r"\$[^$]*\$", text)]
     for match in NUMBER.finditer(text):
         before, after = text[: match.start()], text[match.end() :]
-        percent = bool(match["percent"])
+        percent = bool(match["percent"] or PERCENT.match(after))
         if match["power"]:
             power = int(match["power"].replace("−", "-"))
             head = match["head"] or "1"
@@ -277,7 +278,9 @@ def pieces(source: str) -> Iterator[tuple[str, str]]:
             block = []
             name = opened[2].strip("{}")
             inner = {"admonition": "box", "solution": "solution", "exercise": "question", "math": "code"}.get(name)
-            kind = inner or ("code" if not opened[2].startswith("{") else kind)
+            if not opened[2].startswith("{"):
+                inner = "program" if kind == "solution" else "code"
+            kind = inner or kind
             stack.append((opened[1], kind))
             block = [line.partition("}")[2]] if kind == "box" else []
             continue
@@ -302,6 +305,8 @@ def sections(notebook: dict) -> list[Section]:
         for place, text in pieces(source):
             if place == "##":
                 found.append(Section(text))
+            elif place == "program":  # of a solution: its settings
+                found[-1].values.add(values_of(text))
             elif place in ("prose", "box", "solution") and text.strip():
                 found[-1].texts.append((place, plain_text(text)))
     return found
