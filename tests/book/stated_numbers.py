@@ -332,7 +332,7 @@ def stated(page: str, section: Section) -> Iterator[Stated]:
             yield Stated(page, section.title, place, where, number.text, number.value, number.half, number.percent)
 
 
-CLOSING = re.compile(r"(?i)^(what was checked|summary|exercises|references|opening|what to take)")
+CLOSING = re.compile(r"(?i)^(what was checked|the answers|do it again|summary|exercises|references|opening|what to take)")
 
 
 def stored_settings(folder: Path) -> dict[str, set[float]]:
