@@ -246,7 +246,9 @@ def numbers_in(text: str, floor: int = SMALL) -> Iterator[Found]:
 
 
 CITES = re.compile(r"\{cite:?\w*\}`[^`]*`")
-REPORTS = re.compile(r"CITED[^.;]*\b(?:reports?|reported|finds?|found|shows?|proves?|proved|states?|trains?|trained|uses?|used)\b")
+REPORTS = re.compile(
+    r"CITED[^.;]*\b(?:reports?|reported|finds?|found|shows?|proves?|proved|states?|trains?|trained|uses?|used)\b"
+)
 ROLES = re.compile(r"\{(?:doc|eq|ref|prf:ref|numref|term|download|course-zip|abbr)[:\w]*\}`[^`]*`")
 CODE = re.compile(r"`[^`\n]+`")
 LINK = re.compile(r"\]\([^)]*\)")
@@ -332,7 +334,9 @@ def stated(page: str, section: Section) -> Iterator[Stated]:
             yield Stated(page, section.title, place, where, number.text, number.value, number.half, number.percent)
 
 
-CLOSING = re.compile(r"(?i)^(what was checked|the answers|do it again|summary|exercises|references|opening|what to take)")
+CLOSING = re.compile(
+    r"(?i)^(what was checked|the answers|do it again|summary|exercises|references|opening|what to take)"
+)
 
 
 def stored_settings(folder: Path) -> dict[str, set[float]]:
