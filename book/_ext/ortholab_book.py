@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +12,7 @@ from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
 import ortholab_api
+import ortholab_cards
 import ortholab_cells
 import ortholab_course
 import ortholab_explore
@@ -76,22 +76,12 @@ def set_config(app: Sphinx, config: Config) -> None:
         target = generated / name
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             target.write_text(text, encoding="utf-8")
+    ortholab_cards.write_card(generated)
     config.ortholab_explore = ortholab_explore.write_assets(generated)
     kept = Path(app.outdir).parent / ".course_release"
     config.ortholab_course_zip = str(ortholab_course.write_release(generated, kept))
     config.html_static_path = [*config.html_static_path, str(generated)]
     config.html_favicon = str(generated / "favicon.svg")
-
-
-def first_paragraph(doctree: nodes.document, limit: int = 180) -> str:
-    """Find the text of the first paragraph of a page, cut at a word."""
-    for paragraph in doctree.findall(nodes.paragraph):
-        if not isinstance(paragraph.parent, nodes.section):
-            continue
-        text = " ".join(paragraph.astext().split())
-        if len(text) >= 40:
-            return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0] + " ..."
-    return ""
 
 
 def set_page(app: Sphinx, pagename: str, template: str, context: dict, doctree: nodes.document | None) -> None:
@@ -109,10 +99,7 @@ def set_page(app: Sphinx, pagename: str, template: str, context: dict, doctree: 
     if "body" in context:
         context["body"] += ortholab_explore.tags(context["body"], context["pathto"], app.config.ortholab_explore)
         context["body"] = context["body"].replace('<summary aria-label="Toggle hidden content">', "<summary>")
-    if doctree is not None and 'name="description"' not in (context.get("metatags") or ""):
-        text = html.escape(first_paragraph(doctree))
-        if text:
-            context["metatags"] = (context.get("metatags") or "") + f'<meta name="description" content="{text}" />\n'
+    ortholab_cards.add(app, pagename, context, doctree)
 
 
 def drop_thebe_config(app: Sphinx, doctree: nodes.document, docname: str) -> None:

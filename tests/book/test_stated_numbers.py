@@ -61,7 +61,7 @@ assert round(share, 2) == 0.87 and 0.9 < other < 0.94
 assert small < 1e-5 and abs(scale - 3.3) < 0.05
 derived = Step("a", "b", identity("0.849*x", "8*x/(3*pi)", x="real"))
 ax.set(xlim=(0, 77.7))
-plot.show(fig, name="x", caption=f"At width 400 the share is 87 %, the gain {gain:.2f} and the rate {CAPTION}.", alt="66.6")
+plot.show(fig, name="x", caption=f"At width 400 it is 87 %, the gain {gain:.2f} and the rate {CAPTION}.", alt="66.6")
 """
 
 
