@@ -100,6 +100,7 @@ def add(app: Sphinx, pagename: str, context: dict, doctree: nodes.document | Non
     head = context.get("metatags") or ""
     text = description(Path(app.env.doc2path(pagename)), doctree)
     title = re.sub(r"<[^>]+>", "", html.unescape(context.get("title") or "")) or SITE
+    title = re.sub(r"^[\d.]+ ", "", title)  # its number in the book
     own = 'name="description"' in head
     context["metatags"] = head + tags(title, text, app.config.html_baseurl, f"{pagename}.html", own)
 
