@@ -49,7 +49,8 @@ def test_the_wheel_holds_the_library_and_nothing_else(archives):
 def test_the_source_archive_can_be_built_again(archives):
     with tarfile.open(archives / f"ortholab-{VERSION}.tar.gz") as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert files_of_the_library() | {"book/references.bib"} <= names  # the wheel is built from it: `build` makes the archive first
+    # The wheel is built from it: `build` makes the archive first.
+    assert files_of_the_library() | {"book/references.bib"} <= names
     assert {"pyproject.toml", "README.md", "LICENSE", "PKG-INFO"} <= names
 
 
