@@ -133,7 +133,17 @@ def atlas(results: Results) -> Figure:
     """Draw accuracy at the end against the distance to the Stiefel manifold, each way at its best step size."""
     from ortholab.experiments.atlas_result import AtlasResult
 
-    found = AtlasResult.of(results)
+    return _ways(AtlasResult.of(results), results)
+
+
+def geometry(results: Results) -> Figure:
+    """Draw accuracy against distance for the experiment on geometry, as :func:`atlas` does."""
+    from ortholab.experiments import geometry_result
+
+    return _ways(geometry_result.of(results), results)
+
+
+def _ways(found, results: Results) -> Figure:
     fig, ax = plot.subplots(height=4.2)
     for way in found.ways:
         x, y = np.log10(np.maximum(found.last(way, "distance"), 1e-9)).mean(), found.last(way, "accuracy").mean()

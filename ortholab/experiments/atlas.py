@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -76,11 +78,14 @@ class AtlasSpec:
     ``depth`` hidden layers of ``width``, of which all but the first (which reads the image) are square and treated.
     ``max_steps`` steps of plain gradient descent on batches of ``batch`` images, measured at log-spaced steps,
     ``per_decade`` to a factor of 10, on ``n_test`` test images; with ``paths`` also for the picture of the ways through
-    the space of matrices. Raises ArgumentError.
+    the space of matrices. A subclass may name another table of ``ways``, and the :class:`Run` that knows them. Raises
+    ArgumentError.
 
     >>> AtlasSpec(plan=[("free", 0.1), ("SO", [0.1, 0.2])], seeds=(0, 1)).units[0]
     Unit(way='free', rate=0.1, seed=0)
     """
+
+    ways: ClassVar[Mapping[str, Way]] = WAYS
 
     plan: tuple[tuple[str, tuple[float, ...]], ...]
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -94,7 +99,7 @@ class AtlasSpec:
     paths: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "plan", check_grid("plan", self.plan, _row))
+        object.__setattr__(self, "plan", check_grid("plan", self.plan, self._row))
         object.__setattr__(self, "seeds", check_grid("seeds", self.seeds, check_int))
         for name, low in (("depth", 2), ("width", 2), ("batch", 1), ("n_train", 1), ("n_test", 1), ("max_steps", 1)):
             object.__setattr__(self, name, check_int(name, getattr(self, name), low))
@@ -109,13 +114,12 @@ class AtlasSpec:
         """The separate runs."""
         return tuple(Unit(way, rate, seed) for seed in self.seeds for way, rates in self.plan for rate in rates)
 
-
-def _row(name: str, row: object) -> tuple[str, tuple[float, ...]]:
-    if isinstance(row, str) or not np.iterable(row) or len(row := tuple(row)) != 2:
-        raise bad(name, row, "(way, step sizes)")
-    rates = row[1] if np.iterable(row[1]) else (row[1],)
-    check_rate = lambda k, v: check_number(k, v, low=0, open_low=True)  # noqa: E731
-    return check_choice(f"{name}[0]", row[0], tuple(WAYS)), check_grid(f"{name}[1]", rates, check_rate)
+    def _row(self, name: str, row: object) -> tuple[str, tuple[float, ...]]:
+        if isinstance(row, str) or not np.iterable(row) or len(row := tuple(row)) != 2:
+            raise bad(name, row, "(way, step sizes)")
+        rates = row[1] if np.iterable(row[1]) else (row[1],)
+        check_rate = lambda k, v: check_number(k, v, low=0, open_low=True)  # noqa: E731
+        return check_choice(f"{name}[0]", row[0], tuple(self.ways)), check_grid(f"{name}[1]", rates, check_rate)
 
 
 GRID = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -142,6 +146,11 @@ def start(spec: AtlasSpec, unit: Unit, device: str = "cpu") -> OneSegment:
     >>> trial.advance(), trial.metrics()["steps"]
     (True, [0, 1, 2, 3])
     """
+    return begin(Run, spec, unit, device)
+
+
+def begin(run: type[Run], spec: AtlasSpec, unit: Unit, device: str) -> OneSegment:
+    """Return the trial that computes ``run(spec, unit, device, train, test).metrics()``. Raises as :func:`start`."""
     if not isinstance(spec, AtlasSpec):
         raise bad("spec", type(spec).__name__, "an AtlasSpec")
     if not isinstance(unit, Unit):
@@ -150,14 +159,14 @@ def start(spec: AtlasSpec, unit: Unit, device: str = "cpu") -> OneSegment:
         data.mnist("train", spec.n_train, source="embedded"),
         data.mnist("test", spec.n_test, source="embedded"),
     )
-    return OneSegment(lambda: _Run(spec, unit, pick_device(device), train, test).metrics(), datasets=(train, test))
+    return OneSegment(lambda: run(spec, unit, pick_device(device), train, test).metrics(), datasets=(train, test))
 
 
-class _Run:
-    """One network, trained and measured."""
+class Run:
+    """One network, trained and measured. A subclass may treat the matrices in other ways: :meth:`prepare`."""
 
     def __init__(self, spec: AtlasSpec, unit: Unit, device: torch.device, train, test) -> None:
-        self.spec, self.unit, self.way = spec, unit, WAYS[unit.way]
+        self.spec, self.unit, self.way = spec, unit, spec.ways[unit.way]
         images = train.flat.shape[1]
         self.model = MLP(images, spec.width, spec.depth, len(train.classes), activation="tanh", sigma_w=1.0,
                          weights="orthogonal", generator=unit.seed, device=device)  # fmt: skip
@@ -165,7 +174,7 @@ class _Run:
         if self.way.start == "gaussian":
             for k, layer in enumerate(self.treated):
                 gaussian_(layer.weight, 1.0, torch.Generator().manual_seed(10_000 * (unit.seed + 1) + k))
-        self.optimiser = self._prepare()
+        self.optimiser = self.prepare()
         self.x, self.y = _tensors(train, device)
         self.x_test, self.y_test = _tensors(test, device)
         self.rng = np.random.default_rng([unit.seed, 1])
@@ -174,7 +183,7 @@ class _Run:
         self.begin = self.at = self._weights()
         self.travel = 0.0
 
-    def _prepare(self):
+    def prepare(self):
         """Constrain, make the optimiser, attach the penalty; return the optimiser."""
         way, rate = self.way, self.unit.rate
         settings = dict(way.settings)
@@ -193,10 +202,12 @@ class _Run:
         """Train; return the curves. ``travel`` is the length of the path of all treated matrices, in Frobenius norm.
 
         It adds up chords of TRAVEL_EVERY steps. ``diverged`` is the step at which the loss went beyond 1e4 or a
-        parameter was not finite (-1: it did not); such a run has an infinite ``final_loss``.
+        parameter was not finite (-1: it did not); such a run has an infinite ``final_loss``. ``seconds_median`` is the
+        processor's time for a step, the median over the steps.
         """
         spec = self.spec
         looks, losses, seconds, diverged = set(record_steps(spec.max_steps, spec.per_decade)), [], 0.0, -1
+        busy: list[float] = []
         for step in range(spec.max_steps + 1):
             if not self._finite() or (losses and not losses[-1] <= DIVERGED):
                 diverged = step
@@ -211,14 +222,16 @@ class _Run:
                 break
             rows = torch.as_tensor(self.rng.integers(0, spec.n_train, spec.batch), device=self.x.device)
             x, y = self.x[rows], self.y[rows]
-            begun = time.perf_counter()
+            begun, used = time.perf_counter(), time.process_time()
             self.optimiser.zero_grad()
             loss = torch.nn.functional.cross_entropy(self.model(x), y)
             loss.backward()
             self.optimiser.step()
             seconds += time.perf_counter() - begun
+            busy.append(time.process_time() - used)
             losses.append(loss.item())
         return {**self.records, "diverged": diverged, "seconds_a_step": seconds / max(len(losses), 1),
+                "seconds_median": float(np.median(busy)) if busy else math.nan,
                 "final_loss": float(np.mean(losses[-20:])) if diverged < 0 else math.inf}  # fmt: skip
 
     def _finite(self) -> bool:

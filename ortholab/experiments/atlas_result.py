@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ortholab.errors import ArgumentError, bad
-from ortholab.experiments.atlas import WAYS, AtlasSpec, Unit, start
+from ortholab.experiments.atlas import WAYS, AtlasSpec, Unit, Way, start
 from ortholab.experiments.estimate import half_width
 from ortholab.experiments.results import Results
-from ortholab.experiments.trial import train_here
+from ortholab.experiments.trial import Trial, train_here
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,22 +19,25 @@ class AtlasResult:
     """Runs: ``units[i]`` gave ``metrics[i]``. A way with several step sizes is looked at at its best.
 
     Best is the least ``final_loss`` (of the last 20 batches), mean over the seeds; a run that diverged has none.
+    ``table_of_ways`` is that of the specification: the atlas's, or another experiment's of its kind.
     """
 
     units: tuple[Unit, ...]
     metrics: tuple[dict, ...]
     provenance: str
+    table_of_ways: Mapping[str, Way] = field(default_factory=lambda: WAYS)
 
     @classmethod
-    def of(cls, results: Results) -> AtlasResult:
+    def of(cls, results: Results, table_of_ways: Mapping[str, Way] = WAYS) -> AtlasResult:
         """Take the results that :func:`ortholab.experiments.load` read."""
-        return cls(tuple(Unit(**unit) for unit in results.units), results.metrics, results.provenance)
+        units = tuple(Unit(**unit) for unit in results.units)
+        return cls(units, results.metrics, results.provenance, table_of_ways)
 
     @property
     def ways(self) -> tuple[str, ...]:
-        """The ways that were run, in the order of :data:`~ortholab.experiments.atlas.WAYS`."""
+        """The ways that were run, in the order of their table (:data:`~ortholab.experiments.atlas.WAYS`)."""
         run = {unit.way for unit in self.units}
-        return tuple(way for way in WAYS if way in run)
+        return tuple(way for way in self.table_of_ways if way in run)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -79,7 +82,7 @@ class AtlasResult:
         free = np.median(self.last("free", "seconds_a_step")) if "free" in self.ways else 1.0
         rows = [
             {
-                "way": way, "kind": WAYS[way].kind, "step size": self.best_rate(way),
+                "way": way, "kind": self.table_of_ways[way].kind, "step size": self.best_rate(way),
                 "loss": self.last(way, "final_loss").mean(), "accuracy": self.last(way, "accuracy").mean(),
                 "±": self.last(way, "accuracy").std(ddof=1) if len(self.seeds) > 1 else np.nan,
                 "distance": self.last(way, "distance").mean(), "s_min": self.last(way, "smallest").mean(),
@@ -102,8 +105,9 @@ class AtlasResult:
         at = self.seeds.index(seed)
         if not np.size(self.metrics[0]["sketch"]):
             raise ArgumentError("paths were not recorded: the specification has paths=False")
-        start = WAYS["free"].start
-        found = {way: np.array(self.runs(way)[at]["sketch"]) for way in ways or self.ways if WAYS[way].start == start}
+        table = self.table_of_ways
+        own = [way for way in ways or self.ways if way not in table or table[way].start == "orthogonal"]
+        found = {way: np.array(self.runs(way)[at]["sketch"]) for way in own}
         _, _, directions = np.linalg.svd(np.concatenate([*found.values()]), full_matrices=False)
         return {way: points @ directions[:2].T for way, points in found.items()}
 
@@ -129,8 +133,13 @@ def run(spec: AtlasSpec, device: str = "cpu", progress: bool = False) -> AtlasRe
     """
     if not isinstance(spec, AtlasSpec):
         raise bad("spec", type(spec).__name__, "an AtlasSpec")
-    found = train_here(spec.units, lambda unit: start(spec, unit, device), "atlas", progress)
-    return AtlasResult(spec.units, found, "computed on this page")
+    return run_with(start, spec, device, progress)
+
+
+def run_with(begin: Callable[..., Trial], spec: AtlasSpec, device: str = "cpu", progress: bool = False) -> AtlasResult:
+    """Train every unit as :func:`run` does, by another experiment's ``start`` of the atlas's kind."""
+    found = train_here(spec.units, lambda unit: begin(spec, unit, device), "atlas", progress)
+    return AtlasResult(spec.units, found, "computed on this page", spec.ways)
 
 
 def summarise(results: Results):
