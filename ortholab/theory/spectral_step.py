@@ -56,8 +56,9 @@ def tangent_direction(
     "reweighted": with M = G + W L and P = (M^T M)^(-1/2), the next L makes M P tangent: P L + L P = -(W^T G P + P G^T
     W), which the eigenvectors of P solve. The dual ||M||_* never rises, for tr(M P M^T) + tr(P^-1) lies above twice it
     and touches it. "ascent": L <- L - rate ||G||_2 (1 - j / steps) (W^T X + X^T W), the subgradient step of Bernstein
-    2025. Both start from L = -sym(W^T G), where M is the Euclidean Riemannian gradient, and stop where the gap bound -
-    value is at most tol bound. Raises ArgumentError if W is not orthonormal within 0.01, if G does not match it, or for a wrong method or number.
+    2025. Both start from L = -sym(W^T G), where M is the Euclidean Riemannian gradient, and stop where bound - value is
+    at most tol bound. Raises ArgumentError if W is not orthonormal within 0.01, if G does not match it, or for a wrong
+    method or number.
 
     >>> import numpy as np
     >>> found = tangent_direction(np.eye(3, 2), np.array([[0.0, 1.0], [-1.0, 0.0], [2.0, 0.0]]), steps=60)

@@ -106,7 +106,7 @@ def check_steps(group: dict) -> None:
 
 
 def polar_factor(G: torch.Tensor, steps: int | None) -> torch.Tensor:
-    """U V^T of an upright G: by singular values (None; without those that are rounding), or ``steps`` of the quintic."""
+    """U V^T of an upright G: by singular values (None; those that are rounding, not), or ``steps`` of the quintic."""
     if steps is None:
         U, s, Vh = torch.linalg.svd(G, full_matrices=False)
         kept = s > max(G.shape[-2:]) * torch.finfo(G.dtype).eps * s[..., :1]

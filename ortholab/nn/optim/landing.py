@@ -19,8 +19,8 @@ class Landing(MatrixOptimiser):
         (pull d (1 - d) + sqrt((pull d (1 - d))^2 + g^2 (tube - d))) / g^2.
 
     Shorter steps are counted in ``state[W]["capped"]``. In the long run E is about lr / (2 pull) times the square of
-    the first term. A wide W is read as its transpose. It begins on the manifold; ``project=True`` moves it there. Raises
-    ArgumentError. Sources: Ablin and Peyre 2022, arXiv:2102.07432; Ablin, Vary, Gao, Absil 2024, arXiv:2303.16510.
+    the first term. A wide W is read as its transpose. It begins on the manifold; ``project=True`` moves it there.
+    Raises ArgumentError. Sources: Ablin and Peyre 2022, arXiv:2102.07432; Ablin and others 2024, arXiv:2303.16510.
 
     >>> W = torch.nn.Parameter(torch.eye(2))
     >>> (W[0, 1] * 3 + W[0, 0]).backward()
