@@ -76,7 +76,7 @@ def test_the_direction_is_feasible_and_meets_its_bound(shape):
     np.testing.assert_allclose(V.T @ X + X.T @ V, 0, atol=1e-12)
     assert np.linalg.norm(X, 2) <= 1 + 1e-12
     assert found.value == pytest.approx(np.sum(G * found.direction), rel=1e-12)
-    assert 0 <= found.bound - found.value + 1e-10
+    assert found.bound - found.value + 1e-10 >= 0
     assert found.bound - found.value <= 1e-6 * found.bound
 
 
