@@ -114,7 +114,11 @@ def grid(way: str) -> tuple[float, ...]:
 
 
 # The step sizes with the least loss on the search's seeds, which no other run has; a test holds them to it.
-RATES = {way: 0.03 if "Muon" in way else 0.003 if "Adam" in way else 0.3 for way in WAYS}
+RATES = dict.fromkeys(WAYS, 0.3) | {
+    "AdamW": 0.001, "AdamW, whole network": 0.003, "Muon": 0.01, "Muon, not averaged": 0.01, "Muon, exact polar": 0.003,
+    "scaled Cayley": 0.1, "SGD, QR": 0.1, "manifold Muon": 0.01, "manifold Muon, not averaged": 0.03,
+    "one step, averaged": 1.0,
+}  # fmt: skip
 
 _GRIDS = tuple((way, grid(way)) for way in WAYS)
 search_tiers = {

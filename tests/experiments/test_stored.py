@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ortholab.experiments import load, verify
+from ortholab.experiments import geometry, geometry_result, load, verify
 from ortholab.experiments.atlas import RATES as RATES_OF_WAYS
 from ortholab.experiments.atlas_result import AtlasResult
 from ortholab.experiments.deep_result import DeepNetsResult
@@ -26,6 +26,13 @@ def test_the_atlas_and_its_search_are_stored_and_its_step_sizes_are_those_that_t
     assert {("atlas", "full"), ("atlas_search", "full")} <= set(STORED)
     found = AtlasResult.of(load(RESULTS, "atlas_search", "full"))
     assert {way: found.best_rate(way) for way in found.ways} == RATES_OF_WAYS
+
+
+def test_the_geometry_and_its_search_are_stored_and_its_step_sizes_are_inside_the_grids():
+    assert {("geometry", "full"), ("geometry_search", "full")} <= set(STORED)
+    found = geometry_result.of(load(RESULTS, "geometry_search", "full"))
+    assert {way: found.best_rate(way) for way in found.ways} == geometry.RATES
+    assert all(min(found.rates(way)) < found.best_rate(way) < max(found.rates(way)) for way in found.ways)
 
 
 def test_figure_6_and_its_control_are_stored():
