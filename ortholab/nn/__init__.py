@@ -2,6 +2,7 @@
 
 from ortholab.nn import optim, parametrize
 from ortholab.nn.activations import TorchActivation, torch_activation
+from ortholab.nn.convolution import delta_orthogonal_
 from ortholab.nn.init import gaussian_, haar, orthogonal_
 from ortholab.nn.jacobian import gradient_norms, jacobian, layer_factors, log_singular_values, singular_values
 from ortholab.nn.mlp import MLP, pick_device
@@ -26,6 +27,7 @@ __all__ = [
     "SpectralMargin",
     "StiefelWeights",
     "TorchActivation",
+    "delta_orthogonal_",
     "gaussian_",
     "gradient_norms",
     "haar",
