@@ -153,6 +153,30 @@ def _ways(found, results: Results) -> Figure:
     return _captioned(fig, results)
 
 
+KERNEL_LINES = {"delta-orthogonal": "orthogonal", "reshaped orthogonal": "extra", "gaussian": "gaussian"}
+
+
+def convolutions(results: Results) -> Figure:
+    """Draw test accuracy at the end against depth: each law of the kernels, mean and 95 % t interval over seeds."""
+    fig, ax = plot.subplots(height=3.8)
+    accuracy_against_depth(ax, results)
+    return _captioned(fig, results)
+
+
+def accuracy_against_depth(ax: Axes, results: Results) -> None:
+    """Draw the final test accuracy of plain convolutional networks against depth, on the given axes."""
+    from ortholab.experiments.estimate import half_width
+
+    depths = sorted({unit["depth"] for unit in results.units})
+    for shift, (kernels, hue) in zip((0.96, 1.0, 1.04), KERNEL_LINES.items(), strict=True):
+        found = np.array([results.where(kernels=kernels, depth=d).values("final_accuracy") for d in depths])
+        half = half_width(found) if found.shape[1] > 1 else None
+        plot.simulation(ax, shift * np.array(depths), found.mean(1), half, color=hue, label=kernels)
+    ax.set(xscale="log", ylim=(0, 1), xlabel="depth $L$", ylabel="test accuracy")
+    ax.set_xticks(depths, depths)
+    ax.minorticks_off()
+
+
 PENALTY_LINES = {
     "none": ("muted", "-"), "so": ("orthogonal", "-"), "dso": ("orthogonal", "--"), "mc": ("gaussian", "-"),
     "srip": ("extra", "-"), "so bansal": ("orthogonal", ":"),

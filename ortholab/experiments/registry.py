@@ -274,6 +274,25 @@ EXPERIMENTS = {
             data=(),
             costs={"quick": Cost(4, 8), "full": Cost(50, 900)},
         ),
+        Experiment(
+            "convolutions",
+            "Plain convolutional networks of up to 256 layers: three laws of the kernels",
+            "after the deck (Xiao et al. 2018)",
+            tiers=_MODULE + "convolutions:tiers",
+            start=_MODULE + "convolutions:start",
+            data=("mnist",),
+            figure="ortholab.figures:convolutions",
+            costs={"quick": Cost(3, 12), "full": Cost(27, 240)},
+        ),
+        Experiment(
+            "convolutions_search",
+            "The search for the step sizes of the plain convolutional networks",
+            "what they stand on",
+            tiers=_MODULE + "convolutions:search_tiers",
+            start=_MODULE + "convolutions:start",
+            data=("mnist",),
+            costs={"quick": Cost(9, 50)},
+        ),
     )
 }
 

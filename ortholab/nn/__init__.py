@@ -7,9 +7,11 @@ from ortholab.nn.init import gaussian_, haar, orthogonal_
 from ortholab.nn.jacobian import gradient_norms, jacobian, layer_factors, log_singular_values, singular_values
 from ortholab.nn.mlp import MLP, pick_device
 from ortholab.nn.penalised_weights import PenalisedWeights
+from ortholab.nn.plain_cnn import PlainCNN
 from ortholab.nn.recurrent_jacobian import recurrent_jacobian, recurrent_log_singular_values, recurrent_slopes
 from ortholab.nn.recurrent_step import RecurrentStep
 from ortholab.nn.resnet import ResNet
+from ortholab.nn.ring_layers import ring_layers
 from ortholab.nn.rnn import RNN
 from ortholab.nn.rnn_ensemble import RNNEnsemble
 from ortholab.nn.soft import SoftOrthogonality
@@ -20,6 +22,7 @@ __all__ = [
     "MLP",
     "RNN",
     "PenalisedWeights",
+    "PlainCNN",
     "RNNEnsemble",
     "RecurrentStep",
     "ResNet",
@@ -41,6 +44,7 @@ __all__ = [
     "recurrent_jacobian",
     "recurrent_log_singular_values",
     "recurrent_slopes",
+    "ring_layers",
     "singular_values",
     "torch_activation",
 ]
