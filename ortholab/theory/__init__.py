@@ -5,7 +5,7 @@ follow the Array API standard. One object a file; each infinite-width statement 
 :mod:`ortholab.theory.simulate`.
 """
 
-from ortholab.theory import deep_linear, penalties, penalty_flow, recurrent, retractions, simulate, stiefel
+from ortholab.theory import convolution, deep_linear, penalties, penalty_flow, recurrent, retractions, simulate, stiefel
 from ortholab.theory.activations import (
     ACTIVATIONS,
     ERF,
@@ -73,6 +73,7 @@ __all__ = [
     "UniversalSpectrum",
     "c_star",
     "chi",
+    "convolution",
     "correlation_map",
     "correlation_slope",
     "covariance_map",

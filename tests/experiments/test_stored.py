@@ -7,6 +7,7 @@ import pytest
 from ortholab.experiments import geometry, geometry_result, load, verify
 from ortholab.experiments.atlas import RATES as RATES_OF_WAYS
 from ortholab.experiments.atlas_result import AtlasResult
+from ortholab.experiments.convolutions import RATES as KERNEL_RATES
 from ortholab.experiments.deep_result import DeepNetsResult
 from ortholab.experiments.deep_tiers import RATES
 from ortholab.experiments.gain_plans import LONG_QUESTIONS
@@ -60,6 +61,15 @@ def test_the_audit_is_stored_and_its_comparisons_stand_on_ten_seeds():
     assert len(copying) == len(LONG_QUESTIONS)
     assert copying["(10) - (8), gain 1.1"].found
     assert copying["(10) - (8), gain 1.1"].difference.low > 0.5
+
+
+def test_the_plain_convolutional_networks_run_at_the_step_size_that_their_rivals_search_chose():
+    assert {("convolutions", "full"), ("convolutions_search", "quick")} <= set(STORED)
+    found = load(RESULTS, "convolutions_search", "quick")
+    for kernels, rate in KERNEL_RATES.items():
+        runs = found.where(kernels=kernels)
+        best = runs.units[int(runs.values("final_loss").argmin())]["rate"]
+        assert best == rate if kernels != "delta-orthogonal" else best >= rate
 
 
 def test_every_stored_file_is_whole_and_small():
