@@ -14,6 +14,7 @@ METHODS = [
     ("polar", "polar", {}),
     ("polar, centred", "polar", {"centring": True}),
     ("polar, 2 groups", "polar", {"groups": 2}),
+    ("reflections", "reflections", {}),
     ("margin", "margin", {"margin": 0.2}),
     ("margin, exponential", "margin", {"margin": 0.2, "inner": "exponential"}),
 ]

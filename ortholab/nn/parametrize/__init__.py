@@ -6,6 +6,7 @@ from ortholab.nn.parametrize.constrain import METHODS, constrain, constraint_of,
 from ortholab.nn.parametrize.exponential import Exponential, exponential_frame
 from ortholab.nn.parametrize.margin import Margin
 from ortholab.nn.parametrize.polar import Polar, whiten
+from ortholab.nn.parametrize.reflections import Reflections, reflections_frame
 from ortholab.nn.parametrize.scaled_cayley import ScaledCayley, angle_blocks, reaching_signs
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Exponential",
     "Margin",
     "Polar",
+    "Reflections",
     "ScaledCayley",
     "angle_blocks",
     "cayley_frame",
@@ -22,6 +24,7 @@ __all__ = [
     "constraint_of",
     "exponential_frame",
     "reaching_signs",
+    "reflections_frame",
     "release",
     "whiten",
 ]

@@ -54,6 +54,14 @@ class Constraint(torch.nn.Module):
         """Undo :meth:`upright`."""
         return (X.mT if self.wide else X).reshape(self.shape)
 
+    def pack(self, first: torch.Tensor) -> torch.Tensor:
+        """Return the first free parameter, upright, as it is stored: in the weight's shape."""
+        return self.as_given(first)
+
+    def unpack(self, first: torch.Tensor) -> torch.Tensor:
+        """Undo :meth:`pack`."""
+        return self.upright(first)
+
     def forward(self, *free: torch.Tensor) -> torch.Tensor:
         """Return W. Raises ArgumentError if a free parameter has become NaN or infinite (not in compiled code)."""
         if not torch.compiler.is_compiling() and not all(bool(torch.isfinite(x).all()) for x in free):
@@ -61,7 +69,7 @@ class Constraint(torch.nn.Module):
                 f"{self.name} must have finite free parameters; they have become NaN or infinite, as after a step with "
                 f"such a gradient (shape {self.shape})"
             )
-        return self.as_given(self.gain * self.frame(self.upright(free[0]), *free[1:]))
+        return self.as_given(self.gain * self.frame(self.unpack(free[0]), *free[1:]))
 
     @torch.no_grad()
     def right_inverse(self, value: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
@@ -70,7 +78,7 @@ class Constraint(torch.nn.Module):
             raise bad(self.name, value, "a torch tensor")
         check_like(self.name, value.detach(), "the weight it replaces", self.like, shape=self.shape)
         first, *more = self.free(self.start(value.detach()))
-        first = self.as_given(first)
+        first = self.pack(first)
         free = [x.to(value).clone(memory_format=torch.contiguous_format) for x in (first, *more)]
         return tuple(free) if more else free[0]
 

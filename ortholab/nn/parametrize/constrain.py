@@ -18,6 +18,7 @@ from ortholab.nn.parametrize.exponential import Exponential
 from ortholab.nn.parametrize.margin import Margin
 from ortholab.nn.parametrize.polar import Polar
 from ortholab.nn.parametrize.portable import make_portable
+from ortholab.nn.parametrize.reflections import Reflections
 from ortholab.nn.parametrize.scaled_cayley import ScaledCayley
 
 METHODS: dict[str, type[Constraint]] = {
@@ -25,6 +26,7 @@ METHODS: dict[str, type[Constraint]] = {
     "scaled_cayley": ScaledCayley,
     "exponential": Exponential,
     "polar": Polar,
+    "reflections": Reflections,
     "margin": Margin,
 }
 _COMMON = ("self", "name", "shape", "like", "common")
@@ -47,7 +49,7 @@ def constrain(
     matrix (out, in h w) of :func:`ortholab.theory.penalties.kernel_matrix`. float32 or float64, any device. The start
     is the present value, which must be orthogonal times gain; ``project`` starts from the nearest instead, here and
     when a weight is assigned later. ``settings`` are the method's: ``base``; ``negative``, ``generator``; ``centring``,
-    ``groups``; ``margin``, ``inner``. Returns the module itself. For all but "margin" the optimiser's parameter stays
+    ``groups``; ``reflections``; ``margin``, ``inner``. Returns the module itself. For all but "margin" the optimiser's parameter stays
     the same object; "margin" makes three new ones, so make the optimiser after it. A module that reads its weight
     often (nn.RNN does) computes it each time, unless within ``torch.nn.utils.parametrize.cached()``. Raises
     ArgumentError, and leaves the module as it was.
@@ -90,8 +92,9 @@ def release(module: torch.nn.Module, name: str = "weight", keep: str = "value") 
     """
     check_choice("keep", keep, KEEP)
     held = constraint_of(module, name)
-    if keep == "parameter" and isinstance(held, Margin):
-        raise bad("keep", keep, "'value' for the method 'margin', which has three free tensors")
+    if keep == "parameter" and isinstance(held, Margin | Reflections):
+        why = "which has three free tensors" if isinstance(held, Margin) else "whose free tensor has another shape"
+        raise bad("keep", keep, f"'value' for the method {_name_of(held)!r}, {why}")
     parametrize.remove_parametrizations(module, name, leave_parametrized=keep == "value")
     return module
 
@@ -109,6 +112,10 @@ def constraint_of(module: torch.nn.Module, name: str = "weight") -> Constraint:
             return held[0]
     names = [n for n in getattr(module, "parametrizations", {})]
     raise bad("name", name, f"a constrained parameter of {type(module).__name__} ({', '.join(names) or 'it has none'})")
+
+
+def _name_of(held: Constraint) -> str:
+    return next(name for name, kind in METHODS.items() if type(held) is kind)
 
 
 def _check_module(module: object) -> None:
