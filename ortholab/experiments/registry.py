@@ -83,6 +83,15 @@ def _gain(name: str, title: str, shows: str, tiers: str, data=("mnist",), **more
     return Experiment(name, title, shows, tiers=tiers, start=start, data=data, summarise=table, figure=draw, **more)
 
 
+def _sequence(name: str, title: str, shows: str, tiers: str, **more) -> Experiment:
+    """An experiment on sequence models."""
+    at = _MODULE + "sequence_models"
+    return Experiment(
+        name, title, shows, tiers=f"{at}:{tiers}", start=f"{at}:start", summarise=f"{at}_result:summarise",
+        figure="ortholab.figures:sequence_models", **more,
+    )  # fmt: skip
+
+
 EXPERIMENTS = {
     e.name: e
     for e in (
@@ -292,6 +301,27 @@ EXPERIMENTS = {
             start=_MODULE + "convolutions:start",
             data=("mnist",),
             costs={"quick": Cost(9, 50)},
+        ),
+        _sequence(
+            "sequence_models",
+            "Linear recurrences on rings, products of reflections, orthogonal networks and an LSTM on the copying task",
+            "since the deck (Orvieto et al. 2023, Mhammedi et al. 2017)",
+            "tiers",
+            costs={"quick": Cost(8, 8), "full": Cost(75, 600), "paper": Cost(75, 600_000)},
+        ),
+        _sequence(
+            "sequence_models_search",
+            "The search for the step size of the sequence models",
+            "what the sequence models stand on",
+            "search_tiers",
+            costs={"quick": Cost(21, 105)},
+        ),
+        _sequence(
+            "sequence_models_long",
+            "Sequence models on the copying task after 100 steps",
+            "since the deck: a longer wait",
+            "long_tiers",
+            costs={"quick": Cost(2, 3), "full": Cost(30, 420)},
         ),
     )
 }

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ortholab.errors import ArgumentError, bad, check_array, check_int
-
-_TOLERANCE = 1e-9
+from ortholab.errors import ArgumentError, bad, check_array, check_int, check_number
 
 
 def reflect(V: np.ndarray) -> np.ndarray:
@@ -32,18 +30,20 @@ def reflect(V: np.ndarray) -> np.ndarray:
     return np.eye(len(V)) - V @ np.linalg.solve(inverse, V.T)
 
 
-def reflectors(Q: np.ndarray, m: int | None = None) -> np.ndarray:
+def reflectors(Q: np.ndarray, m: int | None = None, *, tolerance: float = 1e-9) -> np.ndarray:
     """Return V (n, m) with unit columns and ``reflect(V)[:, :k]`` = Q, for Q (n, k) with orthonormal columns.
 
     One column after another is reflected onto its unit vector e_i, by v = Q e_i - e_i. This v is orthogonal to every
     e_j that is fixed already, so the fixed ones stay. A square Q takes rank(Q - I) steps, the fewest; a tall one at
     most k. ``m`` asks for that many: what is left over is filled by pairs v, v, whose product is I, and for a tall Q
-    by a reflection in the last coordinates. Raises ArgumentError where Q is no product of m reflections.
+    by a reflection in the last coordinates. A column that is off by less than ``tolerance`` counts as fixed. Raises
+    ArgumentError where Q is no product of m reflections.
 
     >>> V = reflectors(np.array([[0.0, -1.0], [1.0, 0.0]]))  # a quarter turn: two reflections
     >>> V.shape, (reflect(V).round(12) + 0.0).tolist()
     ((2, 2), [[0.0, -1.0], [1.0, 0.0]])
     """
+    tolerance = check_number("tolerance", tolerance, low=0, open_low=True)
     Q = check_array("Q", Q, ndim=2).copy()
     n, k = Q.shape
     if n < k or np.abs(Q.T @ Q - np.eye(k)).max() > 1e-6:
@@ -52,7 +52,7 @@ def reflectors(Q: np.ndarray, m: int | None = None) -> np.ndarray:
     while True:
         off = np.linalg.norm(Q - eye, axis=0)
         i = int(off.argmax())
-        if off[i] < _TOLERANCE or len(found) == k:
+        if off[i] < tolerance or len(found) == k:
             break
         v = (Q[:, i] - eye[:, i]) / off[i]
         found.append(v)

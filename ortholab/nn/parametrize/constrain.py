@@ -49,9 +49,9 @@ def constrain(
     matrix (out, in h w) of :func:`ortholab.theory.penalties.kernel_matrix`. float32 or float64, any device. The start
     is the present value, which must be orthogonal times gain; ``project`` starts from the nearest instead, here and
     when a weight is assigned later. ``settings`` are the method's: ``base``; ``negative``, ``generator``; ``centring``,
-    ``groups``; ``reflections``; ``margin``, ``inner``. Returns the module itself. For all but "margin" the optimiser's parameter stays
-    the same object; "margin" makes three new ones, so make the optimiser after it. A module that reads its weight
-    often (nn.RNN does) computes it each time, unless within ``torch.nn.utils.parametrize.cached()``. Raises
+    ``groups``; ``reflections``; ``margin``, ``inner``. Returns the module itself. For all but "margin" the optimiser's
+    parameter stays the same object; "margin" makes three new ones, so make the optimiser after it. A module that reads
+    its weight often (nn.RNN does) computes it each time, unless within ``torch.nn.utils.parametrize.cached()``. Raises
     ArgumentError, and leaves the module as it was.
 
     >>> layer = constrain(torch.nn.Linear(4, 3), project=True)

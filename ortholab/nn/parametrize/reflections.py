@@ -57,9 +57,10 @@ class Reflections(Constraint):
             self.reflections = self.k
             if self.n == self.k and bool((torch.linalg.det(Q) * (-1) ** self.n < 0).any()):
                 self.reflections = self.n - 1 or 2
+        tolerance = 100 * torch.finfo(self.like.dtype).eps  # a start in float32 is a product of m up to its rounding
         flat = Q.reshape(-1, self.n, self.k).cpu().numpy()
         try:
-            V = np.stack([reflectors(one, self.reflections) for one in flat])
+            V = np.stack([reflectors(one, self.reflections, tolerance=tolerance) for one in flat])
         except ArgumentError as error:
             raise ArgumentError(
                 f"{self.name} / gain must be a product of reflections = {self.reflections} reflections: {error}"
