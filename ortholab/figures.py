@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ortholab.experiments.soft_result import SoftResult
 
 
-def _captioned(fig: Figure, results: Results) -> Figure:
+def captioned(fig: Figure, results: Results) -> Figure:
     """Put the provenance below the figure: a picture that is passed on says where it comes from."""
     words = results.provenance.split("; ")
     fig.supxlabel("; ".join(words[:2]) + "\n" + "; ".join(words[2:]), fontsize=6)
@@ -44,7 +44,7 @@ def linear_depth(results: Results) -> Figure:
             mean = [np.exp(np.log(steps[depth == k]).mean()) for k in n]
             plot.simulation(ax, shift * n, mean, np.transpose(ends), color=hue, label=start)
     ax.set(xscale="log", yscale="log", xlabel="number of matrices $n$", ylabel="epochs to the threshold")
-    return _captioned(fig, results)
+    return captioned(fig, results)
 
 
 def trainability(results: Results) -> Figure:
@@ -57,7 +57,7 @@ def trainability(results: Results) -> Figure:
     ax.set_xticks(columns, [f"{s**2:.3g}" for s in sigma_w])
     ax.set_yticks(np.arange(len(depths)), [str(d) for d in depths])
     ax.set(xlabel=r"$\sigma_w^2$", ylabel="depth $L$")
-    return _captioned(fig, results)
+    return captioned(fig, results)
 
 
 _HUES = {"tanh1.05-orthogonal": "orthogonal", "tanh1.05-gaussian": "gaussian", "relu": "relu", "tanh2": "extra"}
@@ -102,7 +102,7 @@ def deep_nets(results: Results) -> Figure:
             steps, values = found.curve(threshold, network, optimiser)
             end = np.flatnonzero(np.isfinite(values[0]))[-1]
             plot.direct_label(ax, steps[end], values[0][end], network, network_line(network)["color"])
-    return _captioned(fig, results)
+    return captioned(fig, results)
 
 
 def deep_nets_depth(results: Results) -> Figure:
@@ -112,7 +112,7 @@ def deep_nets_depth(results: Results) -> Figure:
     found, threshold = DeepNetsResult.of(results), results.manifest["specification"]["stop_at"] or 0.3
     fig, ax = plot.subplots(height=3.8)
     steps_against_depth(ax, found, threshold)
-    return _captioned(fig, results)
+    return captioned(fig, results)
 
 
 def steps_against_depth(ax: Axes, result: DeepNetsResult, threshold: float) -> None:
@@ -150,7 +150,7 @@ def _ways(found, results: Results) -> Figure:
         ax.plot(x, y, "o", color=plot.colour("data"))
         ax.annotate(way, (x, y), textcoords="offset points", xytext=(5, 0), va="center", fontsize=7)
     ax.set(xlabel="log10 distance to the manifold", ylabel="test accuracy")
-    return _captioned(fig, results)
+    return captioned(fig, results)
 
 
 KERNEL_LINES = {"delta-orthogonal": "orthogonal", "reshaped orthogonal": "extra", "gaussian": "gaussian"}
@@ -207,7 +207,7 @@ def soft_constraints(results: Results) -> Figure:
     for label in found.labels:
         epochs, values = found.curve(label, "so")  # the accuracies end too close to each other to be named there
         plot.direct_label(right, epochs[-1], values[:, -1].mean(), label, PENALTY_LINES.get(label, ("ink",))[0])
-    return _captioned(fig, results)
+    return captioned(fig, results)
 
 
 def margin_line(configuration: str) -> dict[str, object]:
@@ -251,7 +251,7 @@ def spectral_margin(results: Results) -> Figure:
         cost_curves(ax, found, task)
         ax.set(title=task)
     fig.legend(handles=axes[0][0].get_lines(), loc="outside right center", fontsize=8)
-    return _captioned(fig, results)
+    return captioned(fig, results)
 
 
 GAIN_LINES = {
@@ -313,4 +313,4 @@ def gain(results: Results) -> Figure:
     gain_spectrum(right, found, found.rows)
     left.set(ylabel="score on validation data")
     right.set(ylabel="singular values of W, mean and std")
-    return _captioned(fig, results)
+    return captioned(fig, results)

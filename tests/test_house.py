@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "experiments": {"errors", "theory", "nn", "data", "sequences"},
     "progress": {"errors", "experiments"},
     "figures": {"errors", "experiments", "plot"},
+    "sequence_figures": {"errors", "experiments", "plot", "figures"},
     "course": {"errors", "check"},
     "cli": {"errors", "experiments", "data", "progress", "course"},
 }

@@ -108,13 +108,24 @@ class GainResult:
         if not asked:
             raise ArgumentError("questions must compare rows that were run")
         found = {name: self.differences(*pair, measure) for name, pair in asked.items()}
-        if any(len(values) < 2 for values in found.values()):
-            raise ArgumentError("seeds must be two or more for a comparison")
-        p = [_p_value(values) for values in found.values()]
-        return {
-            name: Comparison(estimate(values), *both)
-            for (name, values), both in zip(found.items(), zip(p, holm(p), strict=True), strict=True)
-        }
+        return compare_paired(found)
+
+
+def compare_paired(differences: Mapping[str, np.ndarray]) -> dict[str, Comparison]:
+    """Return each question's mean paired difference, interval and p values, Holm's over all of them.
+
+    ``differences`` holds one number a seed for each question, two seeds or more. Raises ArgumentError.
+
+    >>> compare_paired({"a": np.array([0.1, 0.2, 0.3]), "b": np.array([-1.0, 1.0, 0.5])})["a"].found
+    False
+    """
+    if any(len(values) < 2 for values in differences.values()):
+        raise ArgumentError("seeds must be two or more for a comparison")
+    p = [_p_value(values) for values in differences.values()]
+    return {
+        name: Comparison(estimate(values), *both)
+        for (name, values), both in zip(differences.items(), zip(p, holm(p), strict=True), strict=True)
+    }
 
 
 def holm(p: np.ndarray) -> list[float]:

@@ -88,7 +88,7 @@ def _sequence(name: str, title: str, shows: str, tiers: str, **more) -> Experime
     at = _MODULE + "sequence_models"
     return Experiment(
         name, title, shows, tiers=f"{at}:{tiers}", start=f"{at}:start", summarise=f"{at}_result:summarise",
-        figure="ortholab.figures:sequence_models", **more,
+        figure="ortholab.sequence_figures:sequence_models", **more,
     )  # fmt: skip
 
 
