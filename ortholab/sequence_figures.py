@@ -27,7 +27,7 @@ def model_scores(ax: Axes, result: SequenceModelsResult) -> None:
         ax.plot([mean.value], [k], "o", color=hue)
     ax.axvline(1 / 8, color=plot.colour("muted"), lw=0.8)
     ax.set_yticks(range(len(result.models)), result.models)
-    ax.set(ylim=(len(result.models) - 0.5, -0.5), xlabel="share of the ten symbols said again")
+    ax.set(xlim=(0, 1.02), ylim=(len(result.models) - 0.5, -0.5), xlabel="share of the ten symbols said again")
 
 
 def sequence_models(results: Results) -> Figure:

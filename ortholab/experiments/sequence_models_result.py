@@ -106,7 +106,7 @@ class SequenceModelsResult:
     def _last(self, model: str, measure: str) -> list[float]:
         check_choice("measure", measure, MEASURES)
         runs = self.runs(model).values()
-        if not all(run[measure] for run in runs):
+        if not all(run.get(measure) for run in runs):
             raise bad("measure", measure, f"one that {model!r} records")
         return [run[measure][-1] for run in runs]
 
