@@ -3,7 +3,7 @@
 Subpackages load when they are first used, so that ``import ortholab`` is quick and never imports torch:
 
 * ``ortholab.theory``  infinite-width theory and its finite-width twins (numpy and scipy only)
-* ``ortholab.nn``      networks, their Jacobians (torch)
+* ``ortholab.nn``      networks, their Jacobians (torch); ``ortholab.diagnose`` says what is wrong with one
 * ``ortholab.data``    data sets
 * ``ortholab.plot``    the book's figures
 * ``ortholab.derive``  derivations whose steps are checked
@@ -22,15 +22,16 @@ _SUBMODULES = (
     "check", "citation", "claims", "data", "derive", "errors", "experiments", "explore", "nn", "plot", "sequences",
     "theory",
 )  # fmt: skip
+_FUNCTIONS = {"cite": "ortholab.citation", "diagnose": "ortholab.nn.diagnosis"}
 
-__all__ = ["__version__", "cite", *_SUBMODULES]
+__all__ = ["__version__", *_SUBMODULES, *_FUNCTIONS]
 
 
 def __getattr__(name):
-    if name == "cite":
-        return _import_module(f"{__name__}.citation").cite
     if name in _SUBMODULES:
         return _import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        return getattr(_import_module(_FUNCTIONS[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

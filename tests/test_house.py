@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "errors": set(),
     "theory": {"errors"},
     "nn": {"errors", "theory"},
+    "nn/diagnosis": {"errors", "theory", "nn", "plot"},  # a report draws its own figure
     "sequences": {"errors"},
     "check": {"errors", "theory"},
     "explore": {"errors", "theory", "plot"},

@@ -19,6 +19,7 @@ from ortholab.theory.activations import (
     get_activation,
     own_activation,
 )
+from ortholab.theory.common_activations import ELU, SELU, SIGMOID, SOFTPLUS, elu, leaky_relu
 from ortholab.theory.correlation import (
     DepthScales,
     c_star,
@@ -48,17 +49,22 @@ from ortholab.theory.plane import CriticalLine, PhasePlane
 from ortholab.theory.products import log_singular_values
 from ortholab.theory.recurrent import critical_gain, critical_gain_over_time
 from ortholab.theory.spectrum import JacobianSpectrum
+from ortholab.theory.start import IsometricStart, isometric_start, relative_spread
 from ortholab.theory.trace import Trace, trace_spectrum
 from ortholab.theory.universality import UniversalSpectrum
 
 __all__ = [
     "ACTIVATIONS",
+    "ELU",
     "ERF",
     "GELU",
     "HARD_TANH",
     "LINEAR",
     "RELU",
+    "SELU",
+    "SIGMOID",
     "SILU",
+    "SOFTPLUS",
     "TANH",
     "Activation",
     "CorrelationSeries",
@@ -67,6 +73,7 @@ __all__ = [
     "DepthScales",
     "FixedPoint",
     "FixedPoints",
+    "IsometricStart",
     "JacobianSpectrum",
     "PhasePlane",
     "Trace",
@@ -84,6 +91,7 @@ __all__ = [
     "critical_points",
     "deep_linear",
     "depth_scales",
+    "elu",
     "expect",
     "expect2",
     "fixed_points",
@@ -95,6 +103,8 @@ __all__ = [
     "get_activation",
     "haar",
     "hermite_coefficients",
+    "isometric_start",
+    "leaky_relu",
     "log_singular_values",
     "lyapunov_exponents",
     "own_activation",
@@ -103,6 +113,7 @@ __all__ = [
     "phase",
     "q_star",
     "recurrent",
+    "relative_spread",
     "retractions",
     "simulate",
     "stiefel",
