@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ortholab.experiments.critical_start import CriticalStartResult
     from ortholab.experiments.deep_result import DeepNetsResult
     from ortholab.experiments.gain_result import Comparison, GainResult
     from ortholab.experiments.margin_result import MarginResult
@@ -314,3 +315,25 @@ def gain(results: Results) -> Figure:
     left.set(ylabel="score on validation data")
     right.set(ylabel="singular values of W, mean and std")
     return captioned(fig, results)
+
+
+def critical_start(results: Results) -> Figure:
+    """Draw test accuracy against steps from torch's start and from the critical one; a panel for each activation."""
+    from ortholab.experiments.critical_start import CriticalStartResult
+
+    found = CriticalStartResult.of(results)
+    fig, axes = plot.subplots(2, 4, height=4.4, sharex=True, sharey=True, squeeze=False)
+    for ax in axes.ravel()[len(found.activations) :]:
+        ax.set_axis_off()
+    start_panels(axes.ravel(), found)
+    return captioned(fig, results)
+
+
+def start_panels(axes: Sequence[Axes], result: CriticalStartResult) -> None:
+    """Draw a panel for each activation: a line a run, both starts."""
+    for ax, name in zip(axes, result.activations, strict=False):
+        for begin, hue in (("torch", "gaussian"), ("critical", "orthogonal")):
+            steps, rows = result.curves(name, begin)
+            for row in rows:
+                plot.theory(ax, steps, row, color=hue, lw=1.1)
+        ax.set(title=name.replace("_", "-"), ylim=(0, 1))

@@ -197,6 +197,17 @@ EXPERIMENTS = {
             costs={"quick": Cost(84, 60), "full": Cost(168, 420)},
         ),
         Experiment(
+            "critical_start",
+            "A stuck network of 200 layers, and the start that its diagnosis suggests",
+            "nothing of the deck: what its section I is good for",
+            tiers=_MODULE + "critical_start:tiers",
+            start=_MODULE + "critical_start:start",
+            data=("mnist",),
+            summarise=_MODULE + "critical_start:summarise",
+            figure="ortholab.figures:critical_start",
+            costs={"quick": Cost(2, 4), "full": Cost(63, 300)},
+        ),
+        Experiment(
             "soft_constraints",
             "Residual networks with each soft orthogonality penalty and with none",
             "deck, figure 6 (Bansal et al. 2018)",

@@ -3,7 +3,9 @@
 from ortholab.nn import optim, parametrize
 from ortholab.nn.activations import TorchActivation, torch_activation
 from ortholab.nn.convolution import delta_orthogonal_
+from ortholab.nn.diagnosis import diagnose
 from ortholab.nn.init import gaussian_, haar, orthogonal_
+from ortholab.nn.init.critical import critical_
 from ortholab.nn.jacobian import gradient_norms, jacobian, layer_factors, log_singular_values, singular_values
 from ortholab.nn.mlp import MLP, pick_device
 from ortholab.nn.penalised_weights import PenalisedWeights
@@ -30,7 +32,9 @@ __all__ = [
     "SpectralMargin",
     "StiefelWeights",
     "TorchActivation",
+    "critical_",
     "delta_orthogonal_",
+    "diagnose",
     "gaussian_",
     "gradient_norms",
     "haar",

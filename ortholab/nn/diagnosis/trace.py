@@ -49,7 +49,8 @@ class Event:
     sample_in: np.ndarray | None = field(default=None, repr=False)
     sample_out: np.ndarray | None = field(default=None, repr=False)
     sequence: tuple[torch.Tensor, torch.Tensor] | None = field(default=None, repr=False)
-    ends_branch: bool = False
+    ends_branch: bool = False  # the last layer before a residual sum
+    norm_in_branch: bool = False  # and a normalisation stands between the two
     normalised: bool = False
 
 
@@ -265,7 +266,9 @@ class _Recorder(TorchFunctionMode):
             return
         if any(id(a) in self.inputs and self.inputs[id(a)] is a for a in two) and self.trace.layers:
             self.trace.residual_sums += 1
-            self.trace.layers[-1].ends_branch = True
+            last = self.trace.layers[-1]
+            after = self.trace.events[self.trace.events.index(last) :]
+            last.ends_branch, last.norm_in_branch = True, any(e.kind == "norm" for e in after)
 
     def _channel_axis(self, h: torch.Tensor) -> int:
         layers = self.trace.layers
