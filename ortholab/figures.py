@@ -161,7 +161,7 @@ def convolutions(results: Results) -> Figure:
     """Draw test accuracy at the end against depth: each law of the kernels, mean and 95 % t interval over seeds."""
     fig, ax = plot.subplots(height=3.8)
     accuracy_against_depth(ax, results)
-    return _captioned(fig, results)
+    return captioned(fig, results)
 
 
 def accuracy_against_depth(ax: Axes, results: Results) -> None:
