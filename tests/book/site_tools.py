@@ -96,7 +96,7 @@ def without_formulas(target: object) -> None:
 
 @contextlib.contextmanager
 def open_page(
-    browser: object, url: str, *, width: int = 1440, scheme: str = "light", formulas: bool = True
+    browser: object, url: str, *, width: int = 1440, scheme: str = "light", formulas: bool = True, sharp: float = 1
 ) -> Iterator[tuple[object, Trouble]]:
     """Open a page with every request that leaves this machine refused and counted, and wait for its formulas.
 
@@ -104,7 +104,10 @@ def open_page(
     """
     local = url.split("/", 3)[2]
     context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        device_scale_factor=sharp,
     )
     context.set_default_navigation_timeout(120_000)  # on a busy machine a page can take half a minute
     trouble = Trouble()
