@@ -30,6 +30,7 @@ from ortholab.theory.correlation import (
 )
 from ortholab.theory.critical import CriticalPoint, critical_at, critical_point, critical_points
 from ortholab.theory.ensembles import gaussian, haar, weights
+from ortholab.theory.finite_width import edge_error, log_length_variance, width_for
 from ortholab.theory.free_moments import free_moments
 from ortholab.theory.fuss_catalan import fuss_catalan_cdf, fuss_catalan_density, fuss_catalan_edge
 from ortholab.theory.gaussian import expect, expect2
@@ -91,6 +92,7 @@ __all__ = [
     "critical_points",
     "deep_linear",
     "depth_scales",
+    "edge_error",
     "elu",
     "expect",
     "expect2",
@@ -105,6 +107,7 @@ __all__ = [
     "hermite_coefficients",
     "isometric_start",
     "leaky_relu",
+    "log_length_variance",
     "log_singular_values",
     "lyapunov_exponents",
     "own_activation",
@@ -121,4 +124,5 @@ __all__ = [
     "variance_map",
     "variance_trajectory",
     "weights",
+    "width_for",
 ]  # fmt: skip
