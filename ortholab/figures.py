@@ -172,7 +172,8 @@ def accuracy_against_depth(ax: Axes, results: Results) -> None:
     for shift, (kernels, hue) in zip((0.96, 1.0, 1.04), KERNEL_LINES.items(), strict=True):
         found = np.array([results.where(kernels=kernels, depth=d).values("final_accuracy") for d in depths])
         half = half_width(found) if found.shape[1] > 1 else None
-        plot.simulation(ax, shift * np.array(depths), found.mean(1), half, color=hue, label=kernels)
+        name = kernels.replace("gaussian", "Gaussian")
+        plot.simulation(ax, shift * np.array(depths), found.mean(1), half, color=hue, label=name)
     ax.set(xscale="log", ylim=(0, 1), xlabel="depth $L$", ylabel="test accuracy")
     ax.set_xticks(depths, depths)
     ax.minorticks_off()

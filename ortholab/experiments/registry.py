@@ -302,7 +302,7 @@ EXPERIMENTS = {
             start=_MODULE + "convolutions:start",
             data=("mnist",),
             figure="ortholab.figures:convolutions",
-            costs={"quick": Cost(3, 12), "full": Cost(27, 240)},
+            costs={"quick": Cost(3, 12), "full": Cost(27, 300)},
         ),
         Experiment(
             "convolutions_search",

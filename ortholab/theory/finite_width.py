@@ -111,7 +111,8 @@ def edge_error(law: Spectrum, width: int) -> float:
 
     -(1.2065 / 2) (k / 2)^(1/3) N^(-2/3), k the curvature of log lambda(m) at the edge, read from the density there.
     Tracy and Widom's law, which for products of real matrices is an assumption. Holds while the result is small, and
-    leaves out corrections of order 1/N. Raises ArgumentError. Source: this book, page "Where infinite width lies".
+    leaves out corrections of order 1/N. Raises ArgumentError, also where the density does not end like a square root.
+    Source: this book, page "Where infinite width lies".
 
     >>> from ortholab.theory import JacobianSpectrum
     >>> round(edge_error(JacobianSpectrum("linear", 8, weights="gaussian"), 100), 4)
@@ -122,8 +123,11 @@ def edge_error(law: Spectrum, width: int) -> float:
     N = check_int("width", width, 1)
     if not law.bands or law.lambda_max > law.bands[-1][1] * (1 + 1e-9):
         return 0.0
-    eps = 1e-5
-    half_curvature = eps / (math.pi * float(law.density(law.lambda_max * (1 - eps))) * law.lambda_max) ** 2
+    top, eps = law.lambda_max, np.array([1e-5, 1e-4])
+    near, far = eps / (math.pi * law.density(top * (1 - eps)) * top) ** 2
+    if not 0.8 < near / far < 1.25:  # as for ReLU at L = 2, where an atom is about to leave the top
+        raise bad("law", law, "a law whose density ends in a square root")
+    half_curvature = float(near)
     return TRACY_WIDOM[0] / 2 * half_curvature ** (1 / 3) * N ** (-2 / 3)
 
 

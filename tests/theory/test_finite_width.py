@@ -102,6 +102,7 @@ def test_no_error_where_an_atom_is_at_the_top():
         (lambda: finite_width.exact_log_length(3, 0), "depth"),
         (lambda: finite_width.log_lengths("tanh", 1.0, depth=1, width=1, sigma_w=1, networks=1, rng=0), "width"),
         (lambda: finite_width.edge_error("tanh", 10), "law"),
+        (lambda: finite_width.edge_error(JacobianSpectrum("relu", 2), 10), "law"),
         (lambda: finite_width.width_for(UniversalSpectrum(1.0), 0), "tolerance"),
         (lambda: finite_width.slope_variance("tanh", -1), "q"),
     ],
