@@ -184,7 +184,7 @@ EXPERIMENTS = {
             data=("mnist",),
             summarise=_MODULE + "geometry_result:summarise",
             figure="ortholab.figures:geometry",
-            costs={"quick": Cost(14, 10), "full": Cost(70, 240)},
+            costs={"quick": Cost(14, 12), "full": Cost(70, 260)},
         ),
         Experiment(
             "geometry_search",
@@ -194,7 +194,7 @@ EXPERIMENTS = {
             start=_MODULE + "geometry:start",
             data=("mnist",),
             summarise=_MODULE + "geometry_result:summarise",
-            costs={"quick": Cost(84, 60), "full": Cost(168, 420)},
+            costs={"quick": Cost(84, 75), "full": Cost(168, 450)},
         ),
         Experiment(
             "critical_start",
