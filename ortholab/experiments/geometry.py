@@ -130,6 +130,12 @@ tiers = {
     "quick": GeometrySpec(plan=_CHOSEN, seeds=(0,), max_steps=60, paths=False),
     "full": GeometrySpec(plan=_CHOSEN, seeds=(0, 1, 2, 3, 4), max_steps=400, per_decade=16, paths=False),
 }
+# Muon and its exact twin were given different step sizes by the search. Here each runs at both.
+_BOTH = (("Muon", (0.003, 0.01)), ("Muon, exact polar", (0.003, 0.01)))
+control_tiers = {
+    "quick": GeometrySpec(plan=_BOTH, seeds=(0,), max_steps=60, paths=False),
+    "full": GeometrySpec(plan=_BOTH, seeds=(0, 1, 2, 3, 4), max_steps=400, per_decade=16, paths=False),
+}
 
 
 def start(spec: GeometrySpec, unit: Unit, device: str = "cpu") -> OneSegment:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ortholab.errors import check_number
+from ortholab.errors import bad, check_number
 from ortholab.experiments.atlas_result import AtlasResult, run_with
 from ortholab.experiments.estimate import half_width
 from ortholab.experiments.geometry import WAYS, GeometrySpec, start
@@ -34,6 +34,18 @@ def summarise(results: Results):
 def cost(result: AtlasResult, way: str, unit: str = "SGD") -> float:
     """Return how many times longer a step of a way takes than one of ``unit``: medians over runs of processor time."""
     return float(np.median(result.last(way, "seconds_median")) / np.median(result.last(unit, "seconds_median")))
+
+
+def at_rate(result: AtlasResult, way: str, rate: float, metric: str = "final_loss") -> np.ndarray:
+    """Return the last value of a metric for each seed, in their order, at a step size that need not be the best.
+
+    Raises ArgumentError if the way was not run at that step size.
+    """
+    pairs = zip(result.units, result.metrics, strict=True)
+    found = sorted((u.seed, np.ravel(m[metric])[-1]) for u, m in pairs if (u.way, u.rate) == (way, rate))
+    if not found:
+        raise bad("rate", rate, "a step size that was run: " + ", ".join(f"{r:g}" for r in result.rates(way)))
+    return np.array([value for _, value in found], dtype=float)
 
 
 def at_step(result: AtlasResult, way: str, step: float, metric: str = "loss") -> np.ndarray:

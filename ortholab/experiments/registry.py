@@ -208,6 +208,16 @@ EXPERIMENTS = {
             costs={"quick": Cost(2, 4), "full": Cost(63, 300)},
         ),
         Experiment(
+            "geometry_control",
+            "Muon and Muon with the exact polar factor, each at both of their step sizes",
+            "a control for the experiment on geometry",
+            tiers=_MODULE + "geometry:control_tiers",
+            start=_MODULE + "geometry:start",
+            data=("mnist",),
+            summarise=_MODULE + "geometry_result:summarise",
+            costs={"quick": Cost(4, 5), "full": Cost(20, 80)},
+        ),
+        Experiment(
             "soft_constraints",
             "Residual networks with each soft orthogonality penalty and with none",
             "deck, figure 6 (Bansal et al. 2018)",

@@ -114,6 +114,9 @@ def test_equal_seconds_stop_the_dearer_way_earlier():
     assert (mean, low, high) == pytest.approx((np.mean(b - 0.3 - a + 0.2), ci.low, ci.high))
     accuracy = geometry_result.at_equal_seconds(result, "Muon", "SGD", "accuracy")[0]
     assert accuracy == pytest.approx(0.2 - 0.4)
+    np.testing.assert_allclose(geometry_result.at_rate(result, "SGD", 0.1), a - 0.4)
+    with pytest.raises(ArgumentError, match="rate must be a step size that was run: 0.1"):
+        geometry_result.at_rate(result, "SGD", 0.2)
     with pytest.raises(ArgumentError, match="share must be"):
         geometry_result.at_equal_seconds(result, "Muon", "SGD", share=0.0)
     with pytest.raises(ArgumentError, match="step must be"):

@@ -30,7 +30,7 @@ def test_the_atlas_and_its_search_are_stored_and_its_step_sizes_are_those_that_t
 
 
 def test_the_geometry_and_its_search_are_stored_and_its_step_sizes_are_inside_the_grids():
-    assert {("geometry", "full"), ("geometry_search", "full")} <= set(STORED)
+    assert {("geometry", "full"), ("geometry_search", "full"), ("geometry_control", "full")} <= set(STORED)
     found = geometry_result.of(load(RESULTS, "geometry_search", "full"))
     assert {way: found.best_rate(way) for way in found.ways} == geometry.RATES
     assert all(min(found.rates(way)) < found.best_rate(way) < max(found.rates(way)) for way in found.ways)
