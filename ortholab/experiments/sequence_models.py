@@ -159,7 +159,7 @@ LONG = ("lru 0-1", "lru 0.9-0.999", "lru 0.99-1", "reflections 16", "orthogonal 
 tiers = {
     "quick": SequenceModelsSpec(
         [(model, 10, 1e-2) for model in ("lru 0-0.9", "lru 0.99-1", "orthogonal held", "lstm")],
-        seeds=(0, 1), hidden=32, epochs=4, updates=50, n_validation=128,
+        seeds=(0, 1), hidden=32, epochs=3, updates=50, n_validation=64,
     ),
     "full": SequenceModelsSpec([(model, 30, RATE) for model in MODELS], seeds=(0, 1, 2, 3, 4), epochs=6),
 }  # fmt: skip
