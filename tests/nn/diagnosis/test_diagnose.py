@@ -4,8 +4,6 @@ import copy
 import json
 import math
 import random
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,55 +18,22 @@ from ortholab.nn.diagnosis import Differential, Limits, diagnose
 from ortholab.nn.diagnosis.bidiagonal import golub_kahan
 from ortholab.nn.diagnosis.directions import directions
 from ortholab.nn.diagnosis.end_to_end import end_to_end
+from ortholab.nn.diagnosis.patients import PATIENTS, LastStep, images, vectors
 from ortholab.theory import JacobianSpectrum, isometric_start
 
-sys.path.insert(0, str(Path(__file__).parent))
-from networks import (
-    LastStep,
-    Tokens,
-    dead_relu,
-    deep_tanh,
-    images,
-    nan_network,
-    plain_cnn,
-    resnet,
-    tokens,
-    vectors,
-    vgg_like,
-)  # fmt: skip
-
 START = isometric_start("tanh", 200)
-CASES = {
-    "tanh, ordered": (lambda: deep_tanh(0.9), lambda: vectors(2), "vanish"),
-    "tanh, chaotic": (lambda: deep_tanh(2.0, 0.1), lambda: vectors(2), "explode"),
-    "tanh, critical orthogonal": (
-        lambda: deep_tanh(START.sigma_w, START.sigma_b), lambda: vectors(2, size=START.q**0.5), "sound",
-    ),
-    "tanh, critical Gaussian": (
-        lambda: deep_tanh(START.sigma_w, START.sigma_b, "gaussian"),
-        lambda: vectors(2, size=START.q**0.5), "ill-conditioned",
-    ),
-    "VGG-like, torch's start": (vgg_like, images, "vanish"),
-    "VGG-like, He's start": (lambda: vgg_like(True), images, "sound"),
-    "ResNet-20": (resnet, images, "sound"),
-    "plain CNN of 100 layers": (plain_cnn, lambda: images(2, 8), "ill-conditioned"),
-    "LSTM": (LastStep, lambda: torch.randn(2, 60, 4, generator=torch.Generator().manual_seed(0)), "vanish"),
-    "transformer": (Tokens, tokens, "sound"),
-    "dead ReLUs": (dead_relu, lambda: vectors(16), "dead"),
-    "infinite logarithm": (nan_network, vectors, "nan"),
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def reports():
     """Every case's report (each network is diagnosed once)."""
-    return {name: ortholab.diagnose(model(), batch(), samples=1) for name, (model, batch, _) in CASES.items()}
+    return {name: ortholab.diagnose(case.model(), case.batch(), samples=1) for name, case in PATIENTS.items()}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", PATIENTS)
 def test_the_verdict_is_right(reports, name):
     report = reports[name]
-    assert report.verdict == CASES[name][2], report.words
+    assert report.verdict == PATIENTS[name].verdict, report.words
     assert report.sound == (report.verdict == "sound")
     text = str(report)
     assert report.verdict.upper() in text.splitlines()[0]

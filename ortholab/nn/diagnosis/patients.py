@@ -1,24 +1,32 @@
-"""Networks whose fault is known, small enough to be diagnosed in a second or two."""
+"""Networks whose fault is known, small enough to be diagnosed in a second or two: for tests, and for the book."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from ortholab.nn import MLP, ResNet
+from ortholab.nn.mlp import MLP
+from ortholab.nn.resnet import ResNet
+from ortholab.theory.start import isometric_start
 
 WIDTH, DEEP = 24, 200
 
 
 def images(rows: int = 4, size: int = 16, seed: int = 0) -> torch.Tensor:
+    """Return random images."""
     return torch.randn(rows, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
 
 def vectors(rows: int = 4, width: int = WIDTH, seed: int = 0, size: float = 1.0) -> torch.Tensor:
+    """Return random rows of mean square ``size``^2."""
     return size * torch.randn(rows, width, generator=torch.Generator().manual_seed(seed))
 
 
 def deep_tanh(sigma_w: float, sigma_b: float = 0.0, weights: str = "orthogonal", depth: int = DEEP) -> nn.Module:
+    """Return a deep tanh network at (sigma_w, sigma_b)."""
     return MLP(WIDTH, WIDTH, depth, activation="tanh", sigma_w=sigma_w, sigma_b=sigma_b, weights=weights, generator=0)
 
 
@@ -54,6 +62,7 @@ def plain_cnn(depth: int = 100, width: int = 8, seed: int = 0) -> nn.Module:
 
 
 def resnet() -> nn.Module:
+    """Return a ResNet-20, half as wide as the usual one."""
     return ResNet(20, generator=0, width=8)
 
 
@@ -86,6 +95,7 @@ class Tokens(nn.Module):
 
 
 def tokens(rows: int = 3, steps: int = 6) -> torch.Tensor:
+    """Return random tokens."""
     return torch.randint(30, (rows, steps), generator=torch.Generator().manual_seed(0))
 
 
@@ -113,7 +123,46 @@ class LogOfRelu(nn.Module):
 
 
 def nan_network(seed: int = 0) -> nn.Module:
+    """Return a network in which a logarithm of zero becomes infinite."""
     torch.manual_seed(seed)
     return nn.Sequential(
         nn.Linear(WIDTH, WIDTH), nn.Tanh(), LogOfRelu(), nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 3)
     )
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A network, a batch for it, and the verdict that is right."""
+
+    model: Callable[[], nn.Module]
+    batch: Callable[[], torch.Tensor]
+    verdict: str
+
+
+def _critical(weights: str) -> nn.Module:
+    start = isometric_start("tanh", DEEP)
+    return deep_tanh(start.sigma_w, start.sigma_b, weights)
+
+
+def _at_q() -> torch.Tensor:
+    return vectors(2, size=isometric_start("tanh", DEEP).q ** 0.5)
+
+
+def _sequences() -> torch.Tensor:
+    return torch.randn(2, 60, 4, generator=torch.Generator().manual_seed(0))
+
+
+PATIENTS = {
+    "tanh, ordered": Patient(lambda: deep_tanh(0.9), lambda: vectors(2), "vanish"),
+    "tanh, chaotic": Patient(lambda: deep_tanh(2.0, 0.1), lambda: vectors(2), "explode"),
+    "tanh, critical orthogonal": Patient(lambda: _critical("orthogonal"), _at_q, "sound"),
+    "tanh, critical Gaussian": Patient(lambda: _critical("gaussian"), _at_q, "ill-conditioned"),
+    "VGG-like, torch's start": Patient(vgg_like, images, "vanish"),
+    "VGG-like, He's start": Patient(lambda: vgg_like(True), images, "sound"),
+    "ResNet-20": Patient(resnet, images, "sound"),
+    "plain CNN of 100 layers": Patient(plain_cnn, lambda: images(2, 8), "ill-conditioned"),
+    "LSTM": Patient(LastStep, _sequences, "vanish"),
+    "transformer": Patient(Tokens, tokens, "sound"),
+    "dead ReLUs": Patient(dead_relu, lambda: vectors(16), "dead"),
+    "infinite logarithm": Patient(nan_network, vectors, "nan"),
+}
