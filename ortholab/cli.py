@@ -1,4 +1,4 @@
-"""The command ``ortholab``: list, run, status, show, verify, data get, grade, course.
+"""The command ``ortholab``: list, run, status, show, verify, data get, diagnose, grade, course.
 
 Nothing heavy is imported before it is used.
 """
@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from ortholab.course.commands import add as add_course_commands
+from ortholab.diagnose_command import add as add_diagnose
 from ortholab.errors import ArgumentError, OrtholabError
 
 app = typer.Typer(
@@ -244,6 +245,7 @@ def _print_json(value: object) -> None:
     print(json.dumps(value, default=str), flush=True)
 
 
+add_diagnose(app, _failures, _print_json)
 add_course_commands(app, _failures)
 
 

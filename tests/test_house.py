@@ -38,7 +38,8 @@ MAY_IMPORT = {
     "figures": {"errors", "experiments", "plot"},
     "sequence_figures": {"errors", "experiments", "plot", "figures"},
     "course": {"errors", "check"},
-    "cli": {"errors", "experiments", "data", "progress", "course"},
+    "diagnose_command": {"errors", "nn"},
+    "cli": {"errors", "experiments", "data", "progress", "course", "diagnose_command"},
 }
 # Modules that a part must not need at all.
 MUST_NOT_IMPORT = {

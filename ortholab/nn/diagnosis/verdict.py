@@ -116,7 +116,8 @@ def _conditioning(trace: Trace, spectrum: EndToEnd, body: Directions | None, lim
     mean = f"a factor of {factor ** (1 / steps):.3g} a layer on average" if steps and factor else "whatever the mean"
     words = (
         f"ill-conditioned, with {mean}: of {m} directions {1 + share * (m - 1):.2g} carry the signal to {where} "
-        f"(to the output s_max is {spectrum.s_max:.3g}, root mean square {np.sqrt(spectrum.mean_square):.3g}); "
-        "chi = 1 is not isometry"
+        f"(to the output s_max is {spectrum.s_max:.3g}, root mean square {np.sqrt(spectrum.mean_square):.3g})"
     )
+    if limits.vanish <= factor <= limits.explode:
+        words += "; chi = 1 is not isometry"
     return [Finding("ill-conditioned", words)]
