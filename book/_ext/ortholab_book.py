@@ -16,6 +16,7 @@ import ortholab_cards
 import ortholab_cells
 import ortholab_course
 import ortholab_explore
+import ortholab_reproduce
 import ortholab_runs
 from ortholab import drawings
 from ortholab._tokens import TOKENS
@@ -158,6 +159,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     ortholab_explore.stored_values_only()
     ortholab_course.setup(app)
     ortholab_api.setup(app)
+    ortholab_reproduce.setup(app)
     ortholab_cells.marks_run_nothing()
     app.add_config_value("ortholab_hash", "", "env", types=[str])
     app.add_config_value("ortholab_explore", {}, "html", types=[dict])
