@@ -72,7 +72,8 @@ class Entry:
     @property
     def arxiv(self) -> str:
         """The arXiv number; empty if there is none."""
-        found = re.search(rf"arXiv:\s*({_ARXIV})", self.fields.get("note", ""))
+        said = self.fields.get("note", "") + " " + self.fields.get("url", "")
+        found = re.search(rf"(?:arXiv:\s*|arxiv\.org/abs/)({_ARXIV})", said)
         return found[1] if found else ""
 
     @property

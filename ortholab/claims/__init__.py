@@ -227,6 +227,10 @@ def index(root: str = "..") -> None:
     """Display every equation, figure, claim and cited system of the deck with the verdicts on it.
 
     Each verdict leads to its row in :func:`table` and its page; ``root`` leads to the chapters' folder.
+
+    >>> from ortholab.claims._deck import ITEMS
+    >>> ITEMS["equation (8)"]
+    ('stiefel', '8')
     """
     from ._deck import PARTS
 

@@ -2,6 +2,8 @@
 
 A ring convolution is a gather and a product: each pixel collects its neighbours in one row of length taps c, and the
 kernel is a matrix (taps c, c). Thousands of small layers cost little more than their products this way.
+
+Source: Xiao et al. 2018 (arXiv 1806.05393).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Activations that practice uses and the deck does not: ELU, SELU, leaky ReLU, sigmoid, softplus."""
+"""Activations that practice uses and the deck does not: ELU, SELU, leaky ReLU, sigmoid, softplus.
+
+Source: He, Zhang, Ren, Sun 2015 (arXiv 1502.01852) for the leaky ones.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A start for a given depth: the critical point at which the spectrum of J J^T is as narrow as one asks for."""
+"""A start for a given depth: the critical point at which the spectrum of J J^T is as narrow as one asks for.
+
+Source: Pennington, Schoenholz, Ganguli 2017 (arXiv 1711.04735).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,9 @@ class IsometricStart:
 
     ``spread`` = L (mu_2 / mu_1^2 - 1) is the variance of the spectrum of J J^T for orthogonal weights, whose mean is 1.
     ``isometric`` says whether it is as small as was asked for; for ReLU, say, it never is: it is L.
+
+    >>> isometric_start("relu", 10).isometric, isometric_start("tanh", 10).isometric
+    (False, True)
     """
 
     activation: str

@@ -1,4 +1,7 @@
-"""Products of Householder reflections as a weight: m vectors, the number of free directions in one's hand."""
+"""Products of Householder reflections as a weight: m vectors, the number of free directions in one's hand.
+
+Sources: Householder 1958; Mhammedi et al. 2017 (arXiv 1612.00188).
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,11 @@ class Reflections(Constraint):
     with rank(W / gain - I) <= m and a determinant of the sign of (-1)^m; for n > k all if m >= k. ``reflections=None``
     takes the least m that reaches all that is reachable from the start: k, or n - 1 if that is what the determinant
     asks for. Few reflections make W I but for m directions. Source: Mhammedi et al. 2017, arXiv 1612.00188.
+
+    >>> from ortholab.nn.parametrize import Reflections, constrain, constraint_of
+    >>> layer = constrain(torch.nn.Linear(4, 3), "weight", "reflections", project=True)
+    >>> isinstance(constraint_of(layer), Reflections), round(torch.linalg.matrix_norm(layer.weight, 2).item(), 4)
+    (True, 1.0)
     """
 
     def __init__(self, name, shape, *, like, reflections: int | None = None, **common) -> None:
