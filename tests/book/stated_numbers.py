@@ -13,9 +13,10 @@ import contextlib
 import json
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 # What draws: its numbers are places on the paper.
 DRAWS = {
@@ -295,14 +296,18 @@ def pieces(source: str) -> Iterator[tuple[str, str]]:
         block.append(line)
 
 
-def sections(notebook: dict) -> list[Section]:
-    """Cut a notebook at its headings of level 2."""
+SHOWS = re.compile(r"explore\.show\(\s*[\"'](\w+)[\"']")
+
+
+def sections(notebook: dict, explorables: Mapping[str, str] = MappingProxyType({})) -> list[Section]:
+    """Cut a notebook at its headings of level 2; ``explorables`` holds the words of each *try it* box by its name."""
     found = [Section("opening")]
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "code":
             found[-1].values.add(values_of(source))
             found[-1].texts += [("caption", text) for text in captions(source)]
+            found[-1].texts += [("box", plain_text(explorables.get(name, ""))) for name in SHOWS.findall(source)]
             continue
         for place, text in pieces(source):
             if place == "##":
@@ -356,9 +361,14 @@ def stored_settings(folder: Path) -> dict[str, set[float]]:
     return found
 
 
-def unproved(page: str, notebook: dict, stored: dict[str, set[float]]) -> list[Stated]:
+def unproved(
+    page: str,
+    notebook: dict,
+    stored: Mapping[str, set[float]],
+    explorables: Mapping[str, str] = MappingProxyType({}),
+) -> list[Stated]:
     """List the numbers of a page that no cell near them computes; ``stored`` is from :func:`stored_settings`."""
-    parts, whole = sections(notebook), Values()
+    parts, whole = sections(notebook, explorables), Values()
     for part in parts:
         whole.add(part.values)
     # A whole number, or a value that has a name, may have been set further up.
