@@ -31,7 +31,11 @@ OWN = (
     "ortholab.data.Dataset",
     "ortholab.data.standardise",
 )
-SOURCED = {name: obj for name, obj in OBJECTS.items() if not name.startswith(OWN)}
+SOURCED = {
+    name: obj
+    for name, obj in OBJECTS.items()
+    if not name.startswith(OWN) and not source_of(obj).startswith("this book")  # worked out here, and said so
+}
 # A shape, or that the thing is entry by entry: what a docstring on arrays says of them.
 SHAPE = re.compile(
     r"\bshapes?\b|\(\.\.\.|\([a-zA-Z0-9_+ ]+, ?[a-zA-Z0-9_+ ,]*\)|\b\w+ x \w+\b|matri"

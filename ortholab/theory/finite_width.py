@@ -2,6 +2,8 @@
 
 Both are functions of few numbers: N, L, the relative variance of the squared slopes, and the curvature of log lambda
 at the edge. The sampled twin of the first is :func:`log_lengths`, which costs O(N) a layer and a network.
+
+Source: this book, where no other work is named.
 """
 
 from __future__ import annotations
