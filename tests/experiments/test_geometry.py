@@ -115,7 +115,7 @@ def test_equal_seconds_stop_the_dearer_way_earlier():
     accuracy = geometry_result.at_equal_seconds(result, "Muon", "SGD", "accuracy")[0]
     assert accuracy == pytest.approx(0.2 - 0.4)
     np.testing.assert_allclose(geometry_result.at_rate(result, "SGD", 0.1), a - 0.4)
-    with pytest.raises(ArgumentError, match="rate must be a step size that was run: 0.1"):
+    with pytest.raises(ArgumentError, match=r"rate must be a step size that was run: 0\.1"):
         geometry_result.at_rate(result, "SGD", 0.2)
     with pytest.raises(ArgumentError, match="share must be"):
         geometry_result.at_equal_seconds(result, "Muon", "SGD", share=0.0)
