@@ -338,6 +338,13 @@ EXPERIMENTS = {
             costs={"quick": Cost(21, 105)},
         ),
         _sequence(
+            "sequence_models_faster",
+            "Four of the sequence models at a larger step size",
+            "what the sequence models leave open",
+            "faster_tiers",
+            costs={"quick": Cost(2, 2), "full": Cost(20, 140)},
+        ),
+        _sequence(
             "sequence_models_long",
             "Sequence models on the copying task after 100 steps",
             "since the deck: a longer wait",
