@@ -13,6 +13,8 @@ from ortholab.experiments.deep_tiers import RATES
 from ortholab.experiments.gain_plans import LONG_QUESTIONS
 from ortholab.experiments.gain_result import GainResult
 from ortholab.experiments.registry import EXPERIMENTS
+from ortholab.experiments.sequence_models import AGAIN, FASTER, RATE
+from ortholab.experiments.sequence_models_result import SequenceModelsResult
 
 RESULTS = Path(__file__).parents[2] / "book/results"
 STORED = sorted((path.parent.parent.name, path.parent.name) for path in RESULTS.glob("*/*/manifest.json"))
@@ -70,6 +72,18 @@ def test_the_plain_convolutional_networks_run_at_the_step_size_that_their_rivals
         runs = found.where(kernels=kernels)
         best = runs.units[int(runs.values("final_loss").argmin())]["rate"]
         assert best == rate if kernels != "delta-orthogonal" else best >= rate
+
+
+def test_the_sequence_models_are_stored_with_their_search_and_its_second_step_size():
+    stored = {("sequence_models", "full"), ("sequence_models_search", "quick"), ("sequence_models_faster", "full")}
+    assert stored <= set(STORED)
+    for name in ("sequence_models", "sequence_models_faster"):
+        found = SequenceModelsResult.of(load(RESULTS, name, "full"))
+        assert len(found.seeds) == 5
+        assert all(run["diverged"] == -1 for run in found.metrics)
+    search = SequenceModelsResult.of(load(RESULTS, "sequence_models_search", "quick"))
+    assert {model for model in search.models if search.best_rate(model) != RATE} >= {"lru 0-0.9", "tanh held"}
+    assert {search.best_rate(model) for model in AGAIN if model in search.models} == {FASTER}
 
 
 def test_every_stored_file_is_whole_and_small():
