@@ -7,6 +7,7 @@ from ortholab.nn.diagnosis import diagnose
 from ortholab.nn.init import gaussian_, haar, orthogonal_
 from ortholab.nn.init.critical import critical_
 from ortholab.nn.jacobian import gradient_norms, jacobian, layer_factors, log_singular_values, singular_values
+from ortholab.nn.lru import LRU, LRUNetwork
 from ortholab.nn.mlp import MLP, pick_device
 from ortholab.nn.penalised_weights import PenalisedWeights
 from ortholab.nn.plain_cnn import PlainCNN
@@ -21,8 +22,10 @@ from ortholab.nn.spectral_margin import SpectralMargin
 from ortholab.nn.stiefel_weights import StiefelWeights
 
 __all__ = [
+    "LRU",
     "MLP",
     "RNN",
+    "LRUNetwork",
     "PenalisedWeights",
     "PlainCNN",
     "RNNEnsemble",

@@ -5,7 +5,18 @@ follow the Array API standard. One object a file; each infinite-width statement 
 :mod:`ortholab.theory.simulate`.
 """
 
-from ortholab.theory import convolution, deep_linear, penalties, penalty_flow, recurrent, retractions, simulate, stiefel
+from ortholab.theory import (
+    convolution,
+    deep_linear,
+    penalties,
+    penalty_flow,
+    recurrent,
+    reflections,
+    retractions,
+    ring,
+    simulate,
+    stiefel,
+)
 from ortholab.theory.activations import (
     ACTIVATIONS,
     ERF,
@@ -116,8 +127,10 @@ __all__ = [
     "phase",
     "q_star",
     "recurrent",
+    "reflections",
     "relative_spread",
     "retractions",
+    "ring",
     "simulate",
     "stiefel",
     "trace_spectrum",
