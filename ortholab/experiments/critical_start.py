@@ -231,5 +231,5 @@ def summarise(results: Results):
 
 tiers = {
     "quick": CriticalStartSpec(),
-    "full": CriticalStartSpec(activations=tuple(ACTIVATIONS), torch_rates=(0.03, 0.3), steps=60, seeds=(0, 1, 2)),
+    "full": CriticalStartSpec(activations=tuple(ACTIVATIONS), torch_rates=(0.3,), steps=30, seeds=(0, 1, 2)),
 }

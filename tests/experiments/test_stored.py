@@ -8,6 +8,7 @@ from ortholab.experiments import geometry, geometry_result, load, verify
 from ortholab.experiments.atlas import RATES as RATES_OF_WAYS
 from ortholab.experiments.atlas_result import AtlasResult
 from ortholab.experiments.convolutions import RATES as KERNEL_RATES
+from ortholab.experiments.critical_start import CriticalStartResult
 from ortholab.experiments.deep_result import DeepNetsResult
 from ortholab.experiments.deep_tiers import RATES
 from ortholab.experiments.gain_plans import LONG_QUESTIONS
@@ -111,3 +112,10 @@ def test_the_step_sizes_are_those_that_the_searches_chose(name, tier):
         assert any(rate == pytest.approx(value) for value in chosen), (network, optimiser)  # stored with twelve digits
         if tier == "full" and len(chosen) == 1:  # a network that stayed near chance is to run at two
             assert found.runs(network, optimiser, rate=rate)[0][1]["accuracy"][-1] > 0.15, (network, optimiser)
+
+
+def test_the_critical_start_is_stored_with_three_seeds():
+    found = CriticalStartResult.of(load(RESULTS, "critical_start", "full"))
+    assert len(found.activations) == 7
+    assert found.gain("tanh").seeds == 3
+    assert found.gain("tanh").low > 0.5
