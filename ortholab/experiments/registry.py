@@ -87,7 +87,7 @@ def _sequence(name: str, title: str, shows: str, tiers: str, **more) -> Experime
     """An experiment on sequence models."""
     at = _MODULE + "sequence_models"
     return Experiment(
-        name, title, shows, tiers=f"{at}:{tiers}", start=f"{at}:start", summarise=f"{at}_result:summarise",
+        name, title, shows, tiers=f"{at}:{tiers}", start=f"{at}_trial:start", summarise=f"{at}_result:summarise",
         figure="ortholab.sequence_figures:sequence_models", **more,
     )  # fmt: skip
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ortholab.errors import bad, check_choice, check_grid, check_int, check_number
-from ortholab.experiments.sequence_models_trial import SequenceModelsTrial
 
 
 @dataclass(frozen=True)
@@ -114,21 +113,6 @@ def _row(name: str, row: object) -> tuple[str, int, float]:
         check_int(f"{name}[1]", row[1], 2),
         check_number(f"{name}[2]", row[2], low=0, open_low=True),
     )
-
-
-def start(spec: SequenceModelsSpec, unit: Unit, device: str = "cpu") -> SequenceModelsTrial:
-    """Return a unit's run, ready to advance. Raises ArgumentError.
-
-    >>> spec = SequenceModelsSpec([("lru 0-1", 3, 3e-3)], hidden=8, epochs=1, updates=2, n_validation=8)
-    >>> trial = start(spec, spec.units[0])
-    >>> trial.advance(), trial.metrics()["epochs"]
-    (True, [0, 1])
-    """
-    if not isinstance(spec, SequenceModelsSpec):
-        raise bad("spec", type(spec).__name__, "a SequenceModelsSpec")
-    if not isinstance(unit, Unit):
-        raise bad("unit", type(unit).__name__, "a Unit of the specification")
-    return SequenceModelsTrial(spec, unit, MODELS[unit.model], device)
 
 
 # (the more, the less), named before the full tier ran: does the first say more symbols again on the same seed?

@@ -10,7 +10,8 @@ import numpy as np
 from ortholab.errors import ArgumentError, bad, check_choice
 from ortholab.experiments.estimate import Estimate, estimate
 from ortholab.experiments.gain_result import Comparison, compare_paired
-from ortholab.experiments.sequence_models import QUESTIONS, SequenceModelsSpec, Unit, start
+from ortholab.experiments.sequence_models import QUESTIONS, SequenceModelsSpec, Unit
+from ortholab.experiments.sequence_models_trial import start
 from ortholab.experiments.trial import train_here
 
 MEASURES = ("score", "loss", "energy", "s_max")

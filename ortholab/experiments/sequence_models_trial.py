@@ -5,23 +5,21 @@ from __future__ import annotations
 import math
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ortholab import sequences
+from ortholab.errors import bad
 from ortholab.experiments import gain_tasks
 from ortholab.experiments.gain_tasks import short
+from ortholab.experiments.sequence_models import MODELS, Model, SequenceModelsSpec, Unit
 from ortholab.nn import pick_device
 from ortholab.nn.lru import LRUNetwork
 from ortholab.nn.parametrize import constrain
 from ortholab.nn.rnn import RNN
 from ortholab.nn.stiefel_weights import StiefelWeights
 from ortholab.theory.reflections import reflect
-
-if TYPE_CHECKING:
-    from ortholab.experiments.sequence_models import Model, SequenceModelsSpec, Unit
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
@@ -60,6 +58,21 @@ def build(model: Model, n_in: int, hidden: int, n_out: int, seed: int) -> torch.
         made.W.data.copy_(torch.from_numpy(reflect(V)))
         constrain(made, "W", "reflections", reflections=model.reflections)
     return made
+
+
+def start(spec: SequenceModelsSpec, unit: Unit, device: str = "cpu") -> SequenceModelsTrial:
+    """Return a unit's run, ready to advance. Raises ArgumentError.
+
+    >>> spec = SequenceModelsSpec([("lru 0-1", 3, 3e-3)], hidden=8, epochs=1, updates=2, n_validation=8)
+    >>> trial = start(spec, spec.units[0])
+    >>> trial.advance(), trial.metrics()["epochs"]
+    (True, [0, 1])
+    """
+    if not isinstance(spec, SequenceModelsSpec):
+        raise bad("spec", type(spec).__name__, "a SequenceModelsSpec")
+    if not isinstance(unit, Unit):
+        raise bad("unit", type(unit).__name__, "a Unit of the specification")
+    return SequenceModelsTrial(spec, unit, MODELS[unit.model], device)
 
 
 class SequenceModelsTrial:

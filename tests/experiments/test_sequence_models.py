@@ -12,7 +12,7 @@ import scipy.stats
 import torch
 
 from ortholab.errors import ArgumentError
-from ortholab.experiments import encoding, sequence_models
+from ortholab.experiments import encoding, sequence_models, sequence_models_trial
 from ortholab.experiments.encoding import plain
 from ortholab.experiments.sequence_models import LONG, MODELS, QUESTIONS, SEARCHED, SequenceModelsSpec, Unit, tiers
 from ortholab.experiments.sequence_models_result import SequenceModelsResult, run, summarise
@@ -32,7 +32,7 @@ def small(*models, **changes):
 
 def begin(model, **changes):
     spec = small(model, **changes)
-    return sequence_models.start(spec, spec.units[0])
+    return sequence_models_trial.start(spec, spec.units[0])
 
 
 @pytest.mark.parametrize("model", KINDS)
