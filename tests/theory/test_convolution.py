@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from scipy.integrate import quad
 from scipy.stats import unitary_group
 
@@ -21,6 +20,7 @@ from ortholab.theory.convolution import (
 
 def as_matrix(kernel, size):
     """The ring convolution as one matrix, column by column from torch's conv with circular padding."""
+    torch = pytest.importorskip("torch")
     dims, c_in = len(size), kernel.shape[1]
     conv = {1: torch.nn.Conv1d, 2: torch.nn.Conv2d}[dims](
         c_in, kernel.shape[0], kernel.shape[2:], padding=tuple(k // 2 for k in kernel.shape[2:]),
