@@ -190,13 +190,14 @@ class CriticalStartResult:
         return estimate(self.accuracy(activation, "critical") - self.accuracy(activation, "torch"))
 
     def curves(self, activation: str, begin: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return steps, and accuracy of shape (runs, steps), of every run that did not diverge."""
+        """Return steps, and accuracy of shape (runs, steps), of every run that did not diverge (there may be none)."""
         chosen = [
             found
             for unit, found in zip(self.units, self.metrics, strict=True)
             if (unit.activation, unit.start) == (activation, begin) and found["diverged"] < 0
         ]
-        return np.array(chosen[0]["steps"]), np.array([found["accuracy"] for found in chosen])
+        steps = np.array(chosen[0]["steps"] if chosen else [], dtype=int)
+        return steps, np.array([found["accuracy"] for found in chosen]).reshape(len(chosen), len(steps))
 
     def table(self):
         """Return a pandas DataFrame, a row an activation: mean accuracies at the end, and their difference."""

@@ -95,10 +95,10 @@ def _plain_kernels(model: nn.Module) -> Iterator[None]:
         yield
 
 
-def in_double(model: nn.Module) -> nn.Module | None:
-    """Return a copy in float64; None where there is none (no float64 on the device, or no copy of the module)."""
+def in_precision(model: nn.Module, dtype: torch.dtype) -> nn.Module | None:
+    """Return a copy in ``dtype``; None where there is none (no float64 on the device, or no copy of the module)."""
     try:
-        twin = copy.deepcopy(model).double()
+        twin = copy.deepcopy(model).to(dtype)
     except Exception:
         return None
     for p in twin.parameters():
