@@ -28,8 +28,7 @@ def cnn() -> nn.Module:
 
 
 def main() -> None:
-    print(machine().replace("1 thread", "2 threads for the CNN"))
-    torch.set_num_threads(2)
+    print(machine())
     model, x = cnn(), torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     diagnose(nn.Linear(2, 2), torch.ones(1, 2))  # warm-up: lazy imports
     began, busy = time.perf_counter(), time.process_time()
@@ -37,7 +36,6 @@ def main() -> None:
     wall, busy = time.perf_counter() - began, time.process_time() - busy
     print(f"CNN of {report.parameters / 1e6:.1f} million weights, 4 samples: {wall:.1f} s ({busy:.1f} s of processor "
           f"time), {report.verdict}")  # fmt: skip
-    torch.set_num_threads(1)
     for width in (200, 400):
         wide = MLP(width, width, 6, activation="tanh", sigma_w=1.1, generator=0)
         rows = 0.4 * torch.randn(1, width, generator=torch.Generator().manual_seed(0))
