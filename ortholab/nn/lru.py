@@ -141,6 +141,7 @@ class LRUNetwork(nn.Module):
 
     ``forward`` maps (T, batch, n_in) to the outputs of the last ``steps`` times, (steps, batch, n_out), as
     :class:`ortholab.nn.rnn.RNN` does. ``width`` real numbers y_t; other ``settings`` are those of :class:`LRU`.
+    Source: Orvieto et al. 2023 (arXiv 2303.06349), with one block and no normalisation.
 
     >>> LRUNetwork(2, 8, 3, width=16, generator=0)(torch.zeros(5, 4, 2), steps=2).shape
     torch.Size([2, 4, 3])

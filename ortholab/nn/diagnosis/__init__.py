@@ -2,7 +2,8 @@
 
 from ortholab.nn.diagnosis.end_to_end import Differential, EndToEnd
 from ortholab.nn.diagnosis.examine import diagnose
-from ortholab.nn.diagnosis.report import Report, Row
+from ortholab.nn.diagnosis.report import Report
+from ortholab.nn.diagnosis.row import Row
 from ortholab.nn.diagnosis.suggestion import Suggestion
 from ortholab.nn.diagnosis.untouched import untouched
 from ortholab.nn.diagnosis.verdict import Finding, Limits

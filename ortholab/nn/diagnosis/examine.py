@@ -15,7 +15,8 @@ from ortholab.nn.diagnosis.call import Call, as_call, in_precision, run
 from ortholab.nn.diagnosis.directions import directions
 from ortholab.nn.diagnosis.end_to_end import Differential, EndToEnd, end_to_end
 from ortholab.nn.diagnosis.probes import Probes, gradient_norm, send_back, through_time
-from ortholab.nn.diagnosis.report import Report, Row
+from ortholab.nn.diagnosis.report import Report
+from ortholab.nn.diagnosis.row import Row
 from ortholab.nn.diagnosis.suggestion import Suggestion, family, suggest
 from ortholab.nn.diagnosis.trace import Event, Trace, first_tensor, tracing
 from ortholab.nn.diagnosis.untouched import untouched

@@ -9,25 +9,28 @@ import numpy as np
 from ortholab import plot
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ortholab.nn.diagnosis.report import Report
+    from ortholab.nn.diagnosis.end_to_end import EndToEnd
+    from ortholab.nn.diagnosis.row import Row
 
 
-def draw(report: Report) -> Figure:
-    """Return two panels: sizes along the layers (or through time), and the singular values of J, sorted."""
+def draw(rows: Sequence[Row], times: Sequence[np.ndarray], spectrum: EndToEnd | None) -> Figure:
+    """Return two panels: sizes along the layers (through time if ``times`` holds any), and the singular values of J."""
     fig, (left, right) = plot.subplots(ncols=2, height=3.2)
-    if report.depth < 3 and report.times:
-        _through_time(left, report)
+    if len(times):
+        _through_time(left, times)
     else:
-        _along(left, report)
-    _spectrum(right, report)
+        _along(left, rows)
+    _spectrum(right, spectrum)
     return fig
 
 
-def _along(ax: Axes, report: Report) -> None:
-    rows = [r for r in report.rows if r.kind != "activation"]
+def _along(ax: Axes, rows: Sequence[Row]) -> None:
+    rows = [r for r in rows if r.kind != "activation"]
     layer = np.arange(1, len(rows) + 1)
     for values, hue, label in (
         ([r.rms for r in rows], "data", "signal"),
@@ -42,16 +45,15 @@ def _along(ax: Axes, report: Report) -> None:
     ax.margins(x=0.18)
 
 
-def _through_time(ax: Axes, report: Report) -> None:
-    for profile in report.times:
+def _through_time(ax: Axes, times: Sequence[np.ndarray]) -> None:
+    for profile in times:
         steps = np.arange(1, len(profile) + 1)
         good = profile > 0
         ax.plot(steps[good], profile[good], color=plot.colour("orthogonal"), lw=1.6)
     ax.set(yscale="log", xlabel="step", ylabel="gradient of the last output")
 
 
-def _spectrum(ax: Axes, report: Report) -> None:
-    J = report.spectrum
+def _spectrum(ax: Axes, J: EndToEnd | None) -> None:
     if J is None or not J.s_max > 0:
         ax.text(0.5, 0.5, "no Jacobian", ha="center", transform=ax.transAxes)
         ax.set_axis_off()

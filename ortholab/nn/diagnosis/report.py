@@ -13,39 +13,13 @@ import numpy as np
 from ortholab._html import inline
 from ortholab.nn.diagnosis.directions import Directions
 from ortholab.nn.diagnosis.end_to_end import EndToEnd
+from ortholab.nn.diagnosis.row import Row
 from ortholab.nn.diagnosis.suggestion import Suggestion
 from ortholab.nn.diagnosis.verdict import Finding
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True)
-class Row:
-    """One call of a layer or of an activation.
-
-    ``forward``: mean square of the output over that of the input. ``backward``: E|J^T v|^2 / E|v|^2 of the layer alone
-    for the gradients v that arrive. ``rms``: root mean square of the output. ``gradient``: size of the gradient at the
-    output, the last layer's being 1. ``distance``, ``s_min``, ``s_max``: of the weights, see WeightSpectrum.
-    ``gradient_norm``: of the weights' own gradient. ``slope``: mean squared slope of the activation. ``dead``: share of
-    units without slope. NaN where there is nothing to measure.
-    """
-
-    name: str
-    what: str
-    kind: str
-    shape: tuple[int, ...]
-    forward: float
-    backward: float
-    rms: float
-    gradient: float
-    distance: float
-    s_min: float
-    s_max: float
-    gradient_norm: float
-    slope: float
-    dead: float
 
 
 @dataclass(frozen=True)
@@ -99,7 +73,8 @@ class Report:
         """Return the picture: signals and gradients along the network, and the singular values of J."""
         from ortholab.nn.diagnosis.picture import draw
 
-        return draw(self)
+        times = self.times if self.depth < 3 else ()
+        return draw(self.rows, times, self.spectrum)
 
     def to_dict(self) -> dict:
         """Return everything as plain values, for JSON: what is NaN or infinite becomes None."""
