@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ortholab.errors import ArgumentError, bad
-from ortholab.nn.init import orthogonal_
+from ortholab.nn.init.draws import orthogonal_
 
 
 def delta_orthogonal_(tensor: torch.Tensor, sigma_w: float = 1.0, generator: torch.Generator | int | None = None):
