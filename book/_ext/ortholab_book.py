@@ -65,6 +65,7 @@ def set_config(app: Sphinx, config: Config) -> None:
     # jupyter-cache keys a run by the notebook's cells alone; a changed library must run them again too. The config
     # value below (rebuild "env") makes Sphinx read every page again, the new folder makes myst-nb execute it.
     config.ortholab_hash = ortholab_runs.library_hash()
+    ortholab_runs.share_verdicts()
     caches = Path(app.outdir).parent / ".jupyter_cache"
     config.nb_execution_cache_path = str(caches / config.ortholab_hash)
     for old in caches.glob("*"):

@@ -17,7 +17,7 @@ from nbclient.exceptions import CellExecutionComplete
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 from ortholab_explore import stored_values_only
-from ortholab_runs import LONGEST, keep, library_hash
+from ortholab_runs import LONGEST, keep, library_hash, share_verdicts
 
 
 class Run:
@@ -88,6 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set what the build sets, before a kernel starts."""
     if config.getoption("--fill-cache"):
         stored_values_only()
+        share_verdicts()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

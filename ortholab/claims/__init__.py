@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 
 from .._html import check_text
 from ..errors import ArgumentError, bad, check_choice, check_number
+from . import _kept
 from ._page import box, contents, sheet
 
 __all__ = ["KINDS", "LEDGER", "Claim", "Ledger", "Verdict", "claim", "get", "index", "show", "table"]
@@ -100,7 +101,7 @@ class Claim:
             raise bad("test", self.test, "a function without arguments that returns a Verdict")
 
     def verdict(self) -> Verdict:
-        """Return the verdict of the test, which is run once a process."""
+        """Return the verdict of the test, which is run once a process at most."""
         return _recompute(self.test)
 
     def disagreement(self) -> str:
@@ -123,9 +124,13 @@ class Claim:
 
 @functools.cache
 def _recompute(test: Callable[[], Verdict]) -> Verdict:
+    found = _kept.read(test)
+    if found is not None:
+        return Verdict(**found)
     verdict = test()
     if not isinstance(verdict, Verdict):
         raise bad("the result of a claim's test", verdict, "a Verdict")
+    _kept.write(test, verdict)
     return verdict
 
 
