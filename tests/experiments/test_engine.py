@@ -3,6 +3,7 @@
 import gc
 import importlib
 import json
+import multiprocessing
 import os
 import random
 import re
@@ -79,32 +80,61 @@ def test_ctrl_c_at_any_segment_leaves_a_store_that_goes_on(tmp_path, monkeypatch
     assert len(computed) == len(set(computed)) == 15  # it stopped between segments: none was computed twice
 
 
-KILL_SETTINGS = ["--set", "segments=40", "--set", "size=20000", "--set", "nap=0.04"]  # 5 s, of which kills leave half
+class Begun(Listener):
+    """Says down a pipe that the run is at work."""
+
+    def __init__(self, pipe) -> None:
+        self.pipe = pipe
+
+    def begin(self, store, total, stored) -> None:
+        self.pipe.send(stored)
 
 
-def test_killed_at_twenty_random_moments(tmp_path):
+def run_toy(folder, settings, pipe) -> None:
+    """The whole life of a process that is going to be killed."""
+    toy(folder, settings=settings, listener=Begun(pipe))
+
+
+@pytest.fixture
+def processes():
+    """A context that forks a process from one that has loaded what a run needs, and nothing else: a start costs little."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["ortholab.experiments.engine", "numpy", "threadpoolctl", "pytest"])
+    return context
+
+
+def test_killed_at_twenty_random_moments(tmp_path, processes):
     """Each kill costs the segment in flight at most, nothing partial is read, and the bits are those of one run."""
     log, rng = tmp_path / "log", random.Random(0)
-    words = [*KILL_SETTINGS, "--set", f"log={log}"]
-    command = [sys.executable, "-m", "ortholab", "run", "toy_experiment:TOY", "--device", "cpu", *words, "--store"]
+    # 120 segments of 20 ms, of which kills leave half; a state of 160 kB is large enough to be cut while it is written
+    settings = {"segments": 40, "size": 20_000, "nap": 0.02, "log": str(log)}
+
+    def start(folder):
+        ours, theirs = processes.Pipe()
+        process = processes.Process(target=run_toy, args=(folder, settings, theirs))
+        process.start()
+        theirs.close()
+        ours.recv()  # it is at work
+        return process
+
     killed = 0
     while killed < 20:
-        process = subprocess.Popen([*command, tmp_path / "cut"], stdout=subprocess.PIPE, text=True)
-        process.stdout.readline()  # "... units, ... stored already": it is at work
-        time.sleep(rng.uniform(0.0, 0.25))
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
-        process.stdout.close()
+        process = start(tmp_path / "cut")
+        time.sleep(rng.uniform(0.0, 0.12))
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
         assert all(report.problems == () for report in verify(tmp_path / "cut"))
-        assert killed == 20 or process.returncode == -signal.SIGKILL, "it was done before 20 kills: make it longer"
-    assert subprocess.run([*command, tmp_path / "cut"], capture_output=True).returncode == 0
+        assert killed == 20 or process.exitcode == -signal.SIGKILL, "it was done before 20 kills: make it longer"
+    process = start(tmp_path / "cut")
+    process.join()
+    assert process.exitcode == 0
     computed = log.read_text().split("\n")[:-1]
     assert len(set(computed)) == 3 * 40
     assert len(computed) - len(set(computed)) <= killed
-    log.unlink()
-    assert subprocess.run([*command, tmp_path / "whole"], capture_output=True).returncode == 0
-    cut, whole = (next((tmp_path / name).glob("*/*/manifest.json")).parent for name in ("cut", "whole"))
-    assert bits(cut) == bits(whole)
+    target = toy(tmp_path / "whole", settings=settings | {"nap": 0.0})
+    (cut,) = (path.parent for path in (tmp_path / "cut").glob("*/*/manifest.json"))
+    assert bits(cut) == bits(target.folder)
     assert not [*cut.glob("units/*.checkpoint")]
 
 

@@ -60,14 +60,14 @@ def test_depth_scales_diverge_towards_the_edge_and_xi_c_is_minus_one_over_log_ch
 @pytest.mark.parametrize("kind", ["gaussian", "orthogonal"])
 @pytest.mark.parametrize("sigma_w", [1.0, 2.5])
 def test_a_simulated_pair_follows_the_map(kind, sigma_w):
-    """N = 1000, 6 layers, 8 networks, two inputs at correlation .5 and variance q*: within .03 of the iterated map."""
-    sigma_b, width, depth = 0.3, 1000, 6
+    """N = 500, 6 layers, 16 networks, two inputs at correlation .5 and variance q*: within .03 of the iterated map."""
+    sigma_b, width, depth = 0.3, 500, 6
     q = q_star("tanh", sigma_w, sigma_b)
     wanted = [0.5]
     for _ in range(depth - 1):
         wanted.append(correlation_map("tanh", wanted[-1], sigma_w, sigma_b))
     measured = []
-    for seed in range(8):
+    for seed in range(16):
         rng = np.random.default_rng(seed)
         # Two inputs whose first pre-activations have covariance q* and correlation .5.
         gram = (q * np.array([[1, 0.5], [0.5, 1]]) - sigma_b**2) / sigma_w**2

@@ -128,7 +128,11 @@ def test_orthogonal_mean_square_of_the_jacobian():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_spectrum_of_one_shared_matrix_is_that_of_fresh_ones(kind: str):
-    """n = 200, t = 10, 4 networks at the critical point for v = 0.1: distribution functions within 0.05."""
+    """n = 200, t = 10, 4 networks at the critical point for v = 0.1: distribution functions within 0.05.
+
+    They are compared at every fourth of 800 values. Both rise, so that between two of those the difference grows by
+    0.005 at most.
+    """
     point, n, t = critical_point("tanh", 0.1**0.5), 200, 10
     values = []
     for seed in range(4):
@@ -138,9 +142,9 @@ def test_spectrum_of_one_shared_matrix_is_that_of_fresh_ones(kind: str):
         run = trajectory("tanh", W, 0.1**0.5 * rng.standard_normal((t, n)), h)
         values.append(log_singular_values(run.factors()))
     values = np.sort(np.concatenate(values))
-    theory = JacobianSpectrum("tanh", t, q=point.q, weights=kind).cdf_of_log(2 * values)
+    theory = JacobianSpectrum("tanh", t, q=point.q, weights=kind).cdf_of_log(2 * values[::4])
     empirical = (np.arange(values.size) + 0.5) / values.size
-    assert np.abs(theory - empirical).max() < 0.05
+    assert np.abs(theory - empirical[::4]).max() < 0.05 - 4 / values.size
 
 
 # ---- runs ---------------------------------------------------------------------------------------------------------
