@@ -256,7 +256,7 @@ def render(fig: Figure, *, caption: str, alt: str, name: str | None = None, phon
     wide, image = svg_text(fig), png(fig)
     if name is None:
         name = "fig-" + hashlib.sha256((wide + caption).encode()).hexdigest()[:10]
-    pictures = svg(fig, alt=alt, name=name, phone=phone)
+    pictures = _layouts(fig, wide, alt, _checked_name(name), phone)
     used = tuple(n for n in NAMES if f"--ol-{n}," in pictures)
     markup = (
         f'<figure class="ol ol-figure" id="{name}" style="margin:1.2em 0">{style(_RULES, used)}{pictures}'
@@ -271,10 +271,18 @@ def svg(fig: Figure, *, alt: str, name: str, phone: bool = True) -> str:
     >>> svg(subplots()[0], alt="Empty axes.", name="fig-empty", phone=False)[:21]
     '<svg role="img" aria-'
     """
+    name, alt = _checked_name(name), check_text("alt", alt)
+    return _layouts(fig, svg_text(fig), alt, name, phone)
+
+
+def _checked_name(name: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9-]*", str(name)):
         raise bad("name", name, "lower-case letters, digits and hyphens, such as 'fig-critical-line'")
-    alt = check_text("alt", alt)
-    wide = svg_text(fig)
+    return name
+
+
+def _layouts(fig: Figure, wide: str, alt: str, name: str, phone: bool) -> str:
+    """Return the drawn layout and, for a phone, the narrow one, which is drawn here."""
     narrow = svg_narrow(fig) if phone else None
     pictures = inline_svg(wide, f"{name}-w", alt, "ol-wide" if narrow else "")
     return pictures + (inline_svg(narrow, f"{name}-n", alt, "ol-narrow") if narrow else "")

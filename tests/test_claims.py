@@ -13,7 +13,6 @@ from ortholab.claims import LEDGER, Claim, Ledger, Verdict, box, contents, sheet
 from ortholab.claims._deck import CLAIMS, EQUATIONS, FIGURES, ITEMS, PARTS, SYSTEMS
 from ortholab.errors import ArgumentError
 
-
 BOOK = Path(__file__).resolve().parents[1] / "book"
 # Claims that train networks, ten to thirty seconds each. The ledger's page recomputes them all, in `make test` too,
 # and its assertion is the same as the first test's here: once is enough.

@@ -7,10 +7,9 @@ before and after the run are nbgrader's own; the run between them is :mod:`ortho
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
-import os
 import shutil
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,12 +32,13 @@ def nbgrader() -> Any:
 
 @contextlib.contextmanager
 def _with_nbgrader() -> Iterator[None]:
-    """Let nbgrader find `alembic`, which it calls by its bare name, and keep its warnings under SQLAlchemy 2 quiet."""
+    """Spare nbgrader a process for each new gradebook, and keep its warnings under SQLAlchemy 2 quiet."""
+    from nbgrader import api
     from sqlalchemy import Engine, event
     from sqlalchemy.exc import SAWarning
 
-    before = os.environ.get("PATH", "")
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
+    before = api.get_alembic_version
+    api.get_alembic_version = schema
     event.listen(Engine, "connect", _quick)
     try:
         with warnings.catch_warnings():
@@ -46,7 +46,18 @@ def _with_nbgrader() -> Iterator[None]:
             yield
     finally:
         event.remove(Engine, "connect", _quick)
-        os.environ["PATH"] = before
+        api.get_alembic_version = before
+
+
+@functools.cache
+def schema() -> str:
+    """Return the version of the gradebook's tables. nbgrader starts `alembic` to learn it, which takes some seconds."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(nbgrader().__file__).parent / "alembic").replace("%", "%%"))
+    return ScriptDirectory.from_config(config).get_current_head()
 
 
 def _quick(connection: Any, record: Any) -> None:

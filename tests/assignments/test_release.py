@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 pytest.importorskip("nbgrader", reason="nbgrader is not installed: pip install 'ortholab[course]'")
 
 from ortholab.cli import app
-from ortholab.course import grade
+from ortholab.course import grade, gradebook
 from ortholab.course.release import TOP, leaked, readme, release, unescape
 from ortholab.course.source import given, leaks, public, read, read_all, secrets, squeeze
 from ortholab.errors import ArgumentError, RunError
@@ -69,6 +69,16 @@ def test_the_readme_states_the_sum_of_the_parts_minutes():
     for name, source in read_all(grade.SOURCES).items():
         minutes = sum(int(re.search(r"(\d+) minutes", part.title)[1]) for part in source.parts)
         assert f"| {name}.ipynb | {len(source.parts)} | 100 | {minutes} |" in readme(read_all(grade.SOURCES))
+
+
+def test_a_gradebook_gets_the_version_that_no_other_follows():
+    """Of nbgrader's tables: read from its scripts, each of which names the version before its own."""
+    scripts = [p.read_text() for p in Path(gradebook.nbgrader().__file__).parent.glob("alembic/versions/*.py")]
+    own, before = (
+        {m[1] for text in scripts if (m := re.search(rf"(?m)^{name}\b.*=\s*['\"](\w+)['\"]", text))}
+        for name in ("revision", "down_revision")
+    )
+    assert own - before == {gradebook.schema()}
 
 
 def test_the_same_sources_give_the_same_bytes(tmp_path):

@@ -97,7 +97,7 @@ def run_toy(folder, settings, pipe) -> None:
 
 @pytest.fixture
 def processes():
-    """A context that forks a process from one that has loaded what a run needs, and nothing else: a start costs little."""
+    """A context that forks from a process that has loaded what a run needs, and nothing else: a start costs little."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["ortholab.experiments.engine", "numpy", "threadpoolctl", "pytest"])
     return context
