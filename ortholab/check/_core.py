@@ -53,7 +53,7 @@ def call(function: Callable, *arguments: Any, on: str = "", seconds: float = SEC
     if not callable(function):
         raise CheckFailed(f"a function is expected, not {_kind(function)}")
     name = getattr(function, "__name__", "the function")
-    given = [copy.deepcopy(a) for a in arguments]
+    given = [_copied(a) for a in arguments]
     start = time.process_time()
     try:
         with _alarm(seconds):
@@ -69,6 +69,20 @@ def call(function: Callable, *arguments: Any, on: str = "", seconds: float = SEC
     if keeps and not all(_same(a, b) for a, b in zip(arguments, given, strict=True)):
         raise CheckFailed(f"{name} changes its input in place", on, "Work on a copy, or build a new array.")
     return result
+
+
+def _copied(value: Any) -> Any:
+    """Copy an argument to any depth; a generator by its state, which is several times as quick as deepcopy."""
+    if type(value) is not np.random.Generator:
+        return copy.deepcopy(value)
+    bits = value.bit_generator
+    seeds = bits.seed_seq
+    if type(seeds) is not np.random.SeedSequence:
+        return copy.deepcopy(value)
+    spawned = {"spawn_key": seeds.spawn_key, "n_children_spawned": seeds.n_children_spawned}
+    again = type(bits)(np.random.SeedSequence(seeds.entropy, pool_size=seeds.pool_size, **spawned))
+    again.state = bits.state
+    return np.random.Generator(again)
 
 
 def array(value: Any, shape: tuple[int, ...] | None = None, *, name: str = "the result", on: str = "") -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -68,3 +69,27 @@ def test_an_answer_that_is_no_function_or_raises_is_refused(test):
     for answer in (3.0, None, "text", fails, wants_too_few):
         with pytest.raises(check.CheckFailed):
             test(answer)
+
+
+GENERATORS = {
+    "default_rng": lambda: np.random.default_rng(5),
+    "MT19937": lambda: np.random.Generator(np.random.MT19937(3)),
+    "Philox": lambda: np.random.Generator(np.random.Philox(3)),
+    "a child": lambda: np.random.default_rng(5).spawn(2)[1],
+}
+
+
+@pytest.mark.parametrize("make", GENERATORS.values(), ids=GENERATORS)
+def test_an_answer_gets_a_copy_of_the_generator_as_it_is(make):
+    """Half a 64-bit number in store and a child spawned: the copy goes on as deepcopy's does, and the first stays."""
+    rng = make()
+    rng.integers(5, dtype=np.int32)
+    rng.spawn(1)
+    before, expected = str(rng.bit_generator.state), copy.deepcopy(rng)
+
+    def draw(r):
+        return [*r.integers(9, size=9, dtype=np.int32), *r.standard_normal(3), r.spawn(2)[1].random()]
+
+    assert check._core.call(draw, rng, keeps=False) == draw(expected)
+    assert str(rng.bit_generator.state) == before
+    assert rng.bit_generator.seed_seq.n_children_spawned == 1
