@@ -36,7 +36,6 @@ MAY_IMPORT = {
     "experiments": {"errors", "theory", "nn", "data", "sequences"},
     "progress": {"errors", "experiments"},
     "figures": {"errors", "experiments", "plot"},
-    "sequence_figures": {"errors", "experiments", "plot", "figures"},
     "course": {"errors", "check"},
     "diagnose_command": {"errors", "nn"},
     "cli": {"errors", "experiments", "data", "progress", "course", "diagnose_command"},

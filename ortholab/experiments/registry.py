@@ -38,7 +38,7 @@ def _sequence(name: str, title: str, shows: str, tiers: str, **more) -> Experime
     at = _MODULE + "sequence_models"
     return Experiment(
         name, title, shows, tiers=f"{at}:{tiers}", start=f"{at}_trial:start", summarise=f"{at}_result:summarise",
-        figure="ortholab.sequence_figures:sequence_models", **more,
+        figure="ortholab.figures:sequence_models", **more,
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from ortholab.figures.depth import (
     steps_against_depth,
     trainability,
 )
+from ortholab.figures.sequences import model_scores, moduli, sequence_models
 from ortholab.figures.since import KERNEL_LINES, accuracy_against_depth, convolutions, critical_start, start_panels
 
 __all__ = [
@@ -44,8 +45,11 @@ __all__ = [
     "learning_curves",
     "linear_depth",
     "margin_line",
+    "model_scores",
+    "moduli",
     "network_line",
     "penalty_curves",
+    "sequence_models",
     "soft_constraints",
     "spectral_margin",
     "start_panels",

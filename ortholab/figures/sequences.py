@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ortholab import plot
-from ortholab.figures import captioned
+from ortholab.figures.caption import captioned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
