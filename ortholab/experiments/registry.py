@@ -155,7 +155,7 @@ EXPERIMENTS = {
             data=("mnist",),
             summarise=_MODULE + "critical_start:summarise",
             figure="ortholab.figures:critical_start",
-            costs={"quick": Cost(2, 4), "full": Cost(42, 110)},
+            costs={"quick": Cost(2, 4), "full": Cost(81, 480)},
         ),
         Experiment(
             "geometry_control",

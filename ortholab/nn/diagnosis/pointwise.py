@@ -36,6 +36,7 @@ _CALLS: dict[str, tuple[Callable, ...]] = {
     "hardsigmoid": (F.hardsigmoid,),
     "logsigmoid": (F.logsigmoid,),
     "sin": (torch.sin, T.sin),
+    "arctan": (torch.atan, torch.atan_, T.atan, T.atan_, torch.arctan, torch.arctan_, T.arctan, T.arctan_),
 }
 CALLS = {call: name for name, calls in _CALLS.items() for call in calls}
 _KINKS = {"relu6": (0.0, 6.0), "softsign": (0.0,), "hardswish": (-3.0, 3.0), "hardsigmoid": (-3.0, 3.0)}
