@@ -89,10 +89,16 @@ def _start(activation: Activation, depth: int, point: CriticalPoint, wanted: flo
 
 
 def _allowed(activation: Activation) -> list[tuple[float, float]]:
-    """The q of the grid at which a critical point exists, each with mu_2 / mu_1^2 - 1."""
+    """The q of the grid at which a critical point exists and the ends of that set, each with mu_2 / mu_1^2 - 1."""
     mean, second = activation.slope_moment(_GRID), activation.slope_moment(_GRID, 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = _GRID - activation.mean_square(_GRID) / mean  # sigma_b^2, as in critical_at
         spread = np.maximum(second / mean**2 - 1, 0.0)
     good = (mean > 0) & (variance >= -1e-12 * np.maximum(_GRID, 1e-3)) & np.isfinite(spread)
-    return list(zip(_GRID[good].tolist(), spread[good].tolist(), strict=True))
+    found = list(zip(_GRID[good].tolist(), spread[good].tolist(), strict=True))
+    for i in np.flatnonzero(good[1:] != good[:-1]):  # an end of the critical line, where sigma_b = 0
+        if mean[i] > 0 and mean[i + 1] > 0 and variance[i] * variance[i + 1] < 0:
+            end = optimize.brentq(lambda q: q - activation.mean_square(q) / activation.slope_moment(q),
+                                  _GRID[i], _GRID[i + 1], rtol=1e-12)  # fmt: skip
+            found.append((float(end), relative_spread(activation, float(end))))
+    return sorted(found)

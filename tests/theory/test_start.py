@@ -42,6 +42,13 @@ def test_functions_that_cannot_be_isometric():
     assert leaky.sigma_w**2 == pytest.approx(2 / 1.25)
     assert leaky.spread == pytest.approx(10 * (0.5 * (1 + 0.5**4) / 0.625**2 - 1))
     assert not isometric_start(SIGMOID, 10).isometric
+    sigmoid = isometric_start(SIGMOID, 200)  # its critical line begins at q = 45.6, and there it is narrowest
+    assert sigmoid.sigma_b == pytest.approx(0, abs=1e-4)
+    q = sigmoid.q
+    phi = average(lambda h: float(SIGMOID.phi(np.array([h]))[0]) ** 2, q)
+    slope = average(lambda h: float(SIGMOID.dphi(np.array([h]))[0]) ** 2, q)
+    assert phi / slope == pytest.approx(q, rel=1e-5)
+    assert relative_spread(SIGMOID, q) < relative_spread(SIGMOID, 1.02 * q)
     with pytest.raises(NoFixedPointError, match="softplus"):
         isometric_start(SOFTPLUS, 10)
 

@@ -67,6 +67,7 @@ def diagnose(
     """
     if not isinstance(model, nn.Module):
         raise bad("model", type(model).__name__, "a torch.nn.Module")
+    model = _inner(model)
     if loss is not None and not callable(loss):
         raise bad("loss", loss, "a function of the output, or None")
     if limits is not None and not isinstance(limits, Limits):
@@ -83,6 +84,15 @@ def diagnose(
     with untouched(model):
         report = _ill(model, call, settings) or _measured(model, call, settings)
     return dataclasses.replace(report, seconds=time.perf_counter() - began)
+
+
+def _inner(model: nn.Module) -> nn.Module:
+    """The module itself, out of the wrappers of torch.compile and DataParallel. Raises ArgumentError."""
+    while isinstance(model, nn.DataParallel) or isinstance(getattr(model, "_orig_mod", None), nn.Module):
+        model = model.module if isinstance(model, nn.DataParallel) else model._orig_mod
+    if any(isinstance(m, torch.jit.ScriptModule) for m in model.modules()):
+        raise ArgumentError("model must be made of Python modules: a ScriptModule takes no hooks; pass its original")
+    return model
 
 
 def _ill(model: nn.Module, call: Call, settings: _Settings) -> Report | None:
@@ -143,7 +153,12 @@ def _forward(model: nn.Module, call: Call, seed: int, dtype: torch.dtype | None,
     with tracing(model, measure=measure, cut_tokens=x is None) as trace:
         y = run(model, made, seed)
     x = trace.first if x is None else x
-    if x is None or not y.requires_grad:
+    if x is not None and not y.requires_grad:
+        raise ArgumentError(
+            "model must return an output with a gradient; this one has none: it does not depend on the batch, or the "
+            "network computes it under torch.no_grad or detaches it"
+        )
+    if x is None:
         raise ArgumentError(
             "batch must hold a floating-point tensor that the output depends on, or tokens that an embedding reads"
         )

@@ -27,6 +27,7 @@ _CALLS: dict[str, tuple[Callable, ...]] = {
     "elu": (F.elu, F.elu_),
     "selu": (F.selu, torch.selu, torch.selu_, F.selu_),
     "leaky_relu": (F.leaky_relu, F.leaky_relu_),
+    "prelu": (F.prelu, torch.prelu, T.prelu),
     "softplus": (F.softplus,),
     "celu": (F.celu, torch.celu),
     "relu6": (F.relu6,),
@@ -78,6 +79,10 @@ def recognise(func: Callable, args: tuple, kwargs: dict) -> Pointwise | None:
     def phi(h: torch.Tensor) -> torch.Tensor:
         return func(h.clone(), *rest, **more)  # a clone: the call may be one that writes in place
 
+    if name == "prelu":  # a slope a channel has no single form; one slope is a leaky ReLU's
+        slope = args[1].detach() if len(args) > 1 else more["weight"].detach()
+        known_slope = common.leaky_relu(float(slope)) if slope.numel() == 1 else None
+        return Pointwise(name, phi, known_slope)
     return Pointwise(name, phi, _theory(name, phi))
 
 

@@ -38,7 +38,7 @@ def main_activation(trace: Trace) -> tuple[Activation | None, int]:
     if trace.layers and trace.layers[-1].activation is not None:
         found.append(trace.layers[-1].activation)
     if not found:
-        return (LINEAR, trace.depth) if trace.depth and not trace.has("activation") else (None, trace.depth)
+        return (LINEAR, 1) if trace.depth == 1 and not trace.has("activation") else (None, trace.depth)
     name = Counter(a.name for a in found).most_common(1)[0][0]
     return next(a for a in found if a.name == name), len(found)
 
@@ -47,6 +47,13 @@ def suggest(trace: Trace) -> Suggestion:
     """Return what :func:`ortholab.nn.init.critical_` would do, with the reasons."""
     kind = family(trace)
     normalised = trace.has("norm")
+    if not trace.depth:
+        return Suggestion("the network calls no layer with weights: there is nothing to set")
+    if kind == "attention" and not trace.residual_sums:
+        return Suggestion(
+            "attention without shortcuts: the critical line of a plain network does not apply. Orthogonal projections "
+            "of gain 1; critical_ sets them."
+        )
     if kind == "attention":
         return Suggestion(
             "attention with shortcuts: the critical line of a plain network does not apply. Orthogonal projections of "

@@ -172,6 +172,9 @@ class _Recorder(TorchFunctionMode):
             event.sample_in = sample(x)
             if not (self.measure and x.requires_grad):
                 return None
+            if not any(a is x for a in (*args, *kwargs.values())):  # inside a packed sequence, say: it stays there
+                self._count(x, event, "back_in")
+                return None
             view = x.view_as(x)
             self._count(view, event, "back_in")
             if kind in MATRICES:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -69,13 +70,35 @@ def test_kernels_are_delta_orthogonal_where_they_can_be():
 
 
 def test_a_deep_cnn_keeps_most_directions_with_tanh():
-    relu = plain_cnn(depth=40, width=8)
+    """A delta kernel treats each pixel on its own, so pixels must be of one size: then (r-1)/(m-1) = 0.8."""
+    x = images(4, 8)
+    x = x / x.square().mean(1, keepdim=True).sqrt()
+    relu = plain_cnn(depth=20, width=24)
     tanh = nn.Sequential(*(nn.Tanh() if isinstance(m, nn.ReLU) else m for m in relu))
-    before = diagnose(tanh, images(1, 8)).body.share
-    critical_(tanh, images(8, 8), generator=0)
-    found = diagnose(tanh, images(1, 8))
+    before = diagnose(tanh, x[:1], samples=1).body.share
+    critical_(tanh, x, generator=0)
+    found = diagnose(tanh, x[:1], samples=1)
     assert found.sound
-    assert found.body.share > 0.5 > 2 * before
+    assert found.body.share == pytest.approx(1 / 1.25, abs=0.15)
+    assert found.body.share > 3 * before
+
+
+def test_in_a_narrow_cnn_with_relu_half_of_the_units_go_to_sleep_and_the_report_may_call_them_dead():
+    """All pixels become alike (the correlation goes to 1), so a unit is off for all or for none; half are, or more."""
+    shares = {}
+    for width in (8, 32):
+        model = plain_cnn(depth=60, width=width)
+        critical_(model, generator=0)
+        x = images(4, 4)
+        late = []
+        with torch.no_grad():
+            for layer in model[:-2]:
+                x = layer(x)
+                if isinstance(layer, nn.ReLU):
+                    late.append(float((x == 0).all(0).all(-1).all(-1).double().mean()))
+        shares[width] = late[40:]
+    assert all(np.mean(s) == pytest.approx(0.5, abs=0.15) for s in shares.values())
+    assert np.max(shares[32]) < 0.75 <= np.max(shares[8])
 
 
 def test_recurrent_layers():
