@@ -49,7 +49,7 @@ def critical_start(results: Results) -> Figure:
     from ortholab.experiments.critical_start import CriticalStartResult
 
     found = CriticalStartResult.of(results)
-    fig, axes = plot.subplots(2, 4, height=4.4, sharex=True, sharey=True, squeeze=False)
+    fig, axes = plot.subplots(3, 3, height=5.6, sharex=True, sharey=True, squeeze=False)
     for ax in axes.ravel()[len(found.activations) :]:
         ax.set_axis_off()
     start_panels(axes.ravel(), found)

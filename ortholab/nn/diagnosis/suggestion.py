@@ -85,10 +85,10 @@ def suggest(trace: Trace) -> Suggestion:
         start = isometric_start(activation, max(1, depth))
     except NoFixedPointError as error:
         return Suggestion(f"{error}: take another activation, tanh say")
-    return Suggestion(_plain(start, trace, normalised), start)
+    return Suggestion(_plain(start, activation, trace, normalised), start)
 
 
-def _plain(start: IsometricStart, trace: Trace, normalised: bool) -> str:
+def _plain(start: IsometricStart, activation: Activation, trace: Trace, normalised: bool) -> str:
     kernels = "delta-orthogonal kernels" if trace.has("conv") else "orthogonal weights"
     words = (
         f"{start.activation}, {start.depth} layers: {kernels} with sigma_w = {start.sigma_w:.5g} "
@@ -96,6 +96,8 @@ def _plain(start: IsometricStart, trace: Trace, normalised: bool) -> str:
     )
     if start.activation != "linear" and start.sigma_b > 0:
         words += f", which hold the variance at q* = {start.q:.3g}"
+    elif not activation.degree_one and start.q > 0:
+        words += f" (the critical line of {start.activation} begins there, at q* = {start.q:.3g})"
     if start.isometric:
         words += f"; the spectrum of JJ^T then has mean 1 and variance {start.spread:.2g}"
     else:

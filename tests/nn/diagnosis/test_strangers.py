@@ -111,6 +111,7 @@ STRANGERS = {
     "GLU": (lambda: stack(nn.GLU(), width=12), lambda: vectors(4, 6), "plain", 2, "not recognised"),
     "arctan": (lambda: nn.Sequential(nn.Linear(6, 6), Arctan(), nn.Linear(6, 3)), lambda: vectors(4, 6), "plain", 2,
                "arctan"),
+    "sigmoid": (lambda: stack(nn.Sigmoid()), lambda: vectors(4, 6), "plain", 2, "begins there, at q* = 45.6"),
     "no layer": (nn.ReLU, lambda: vectors(4, 6), "plain", 0, "no layer with weights"),
     "compiled": (lambda: Compiled(stack(nn.Tanh())), lambda: vectors(4, 6), "plain", 2, "tanh"),
     "data parallel": (lambda: nn.DataParallel(stack(nn.Tanh())), lambda: vectors(4, 6), "plain", 2, "tanh"),
