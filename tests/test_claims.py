@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ortholab import claims
@@ -228,3 +229,30 @@ def test_chapters_are_found_by_their_module_and_missed_without_it(tmp_path, monk
     assert run() == "['Z']"
     chapter.unlink()
     assert run() == "[]"
+
+
+def test_pages_of_one_library_share_a_verdict(monkeypatch, tmp_path):
+    """What one process computed another reads, whole; a test from outside the library is never kept."""
+    calls = []
+
+    def counted():
+        calls.append(1)
+        return Verdict("holds if", np.float64(0.5), "m", "s", condition="c", interval=(0.25, 0.75))
+
+    def forget():
+        claims._recompute.cache_clear()
+
+    item = Claim("K", "slide 0", "s", counted, "p", "holds if")
+    monkeypatch.setenv("ORTHOLAB_VERDICTS", str(tmp_path / "kept"))
+    item.verdict(), forget(), item.verdict(), forget()
+    assert len(calls) == 2
+    assert not (tmp_path / "kept").exists()
+    counted.__module__ = "ortholab.claims.planted"
+    first = item.verdict()
+    forget()
+    assert item.verdict() == first == Verdict("holds if", 0.5, "m", "s", condition="c", interval=(0.25, 0.75))
+    assert len(calls) == 3
+    assert [path.suffix for path in (tmp_path / "kept").iterdir()] == [".json"]
+    monkeypatch.delenv("ORTHOLAB_VERDICTS")
+    forget(), item.verdict(), forget()
+    assert len(calls) == 4
