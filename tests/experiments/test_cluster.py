@@ -51,9 +51,10 @@ class OwnRay(Listener):
     def go(self) -> None:
         try:
             toy(self.folder, backend="ray", jobs=2, listener=self)
-        except RunError as error:
+        except Exception as error:  # for the fixture to raise, in the tests' own thread
             self.error = error
-        self.up.set()
+        finally:
+            self.up.set()
 
     def unit(self, name, seconds, stored) -> None:
         self.up.set()
@@ -73,9 +74,7 @@ def ray_local(tmp_path_factory):
         patch.setenv("PYTHONPATH", worker_paths())
         patch.syspath_prepend(os.path.dirname(__file__))
         own = OwnRay(tmp_path_factory.mktemp("ray"))
-        if own.error is not None and "no Ray answers at local" in str(
-            own.error
-        ):  # its agents missed its own time limit
+        if "timed out" in str(own.error):  # on a busy machine its own agents miss a time limit that can't be set
             pytest.skip(str(own.error))
         assert own.error is None, own.error
         yield own
