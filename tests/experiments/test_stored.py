@@ -116,6 +116,8 @@ def test_the_step_sizes_are_those_that_the_searches_chose(name, tier):
 
 def test_the_critical_start_is_stored_with_three_seeds():
     found = CriticalStartResult.of(load(RESULTS, "critical_start", "full"))
-    assert len(found.activations) == 7
+    assert len(found.activations) == 9
+    assert all(found.stuck(name) for name in found.activations)
+    assert sum(found.trains(name, "critical") for name in found.activations) >= 5
     assert found.gain("tanh").seeds == 3
     assert found.gain("tanh").low > 0.5
