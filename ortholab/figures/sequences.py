@@ -32,6 +32,7 @@ def model_scores(ax: Axes, result: SequenceModelsResult) -> None:
 
 def sequence_models(results: Results) -> Figure:
     """Draw the scores of the sequence models."""
+    from ortholab.experiments.sequence_models_result import SequenceModelsResult
 
     found = SequenceModelsResult.of(results)
     found = found.where(rate=found.units[0].rate)

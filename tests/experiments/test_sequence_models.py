@@ -11,8 +11,9 @@ import pytest
 import scipy.stats
 import torch
 
+from ortholab import figures
 from ortholab.errors import ArgumentError
-from ortholab.experiments import encoding, sequence_models, sequence_models_trial
+from ortholab.experiments import encoding, load, sequence_models, sequence_models_trial
 from ortholab.experiments.encoding import plain
 from ortholab.experiments.sequence_models import LONG, MODELS, QUESTIONS, SEARCHED, SequenceModelsSpec, Unit, tiers
 from ortholab.experiments.sequence_models_result import SequenceModelsResult, run, summarise
@@ -176,3 +177,9 @@ def test_a_small_run_makes_a_table():
 def test_bad_specifications(changes, words):
     with pytest.raises(ArgumentError, match=words):
         replace(small("lstm"), **changes)
+
+
+def test_the_figure_of_the_stored_run_has_a_line_for_each_model():
+    stored = load(Path(__file__).parents[2] / "book" / "results", "sequence_models", "full")
+    (ax,) = figures.sequence_models(stored).axes
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == list(SequenceModelsResult.of(stored).models)
