@@ -63,4 +63,6 @@ def start_panels(axes: Sequence[Axes], result: CriticalStartResult) -> None:
             steps, rows = result.curves(name, begin)
             for row in rows:
                 plot.theory(ax, steps, row, color=hue, lw=1.1)
+            if not len(rows):
+                ax.text(0.5, 0.5, "diverged", transform=ax.transAxes, ha="center", color=plot.colour(hue))
         ax.set(title=name.replace("_", "-"), ylim=(0, 1))
