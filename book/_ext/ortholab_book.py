@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -122,12 +123,16 @@ def mark_proof(app: Sphinx, doctree: nodes.document, docname: str) -> None:
 
 
 def drop_repeated_ids(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Repair the ids that sphinx-proof and sphinx-exercise give to every box on a page alike."""
+    """Repair the ids that sphinx-proof, sphinx-exercise and citations in docstrings give alike on a page."""
     for node in doctree.findall(nodes.section):
         node["ids"] = [i for i in node["ids"] if i not in ("proof-content", "exercise-content", "solution-content")]
     unnamed = [node for node in doctree.findall(nodes.admonition) if node["ids"] == ["proof"]]
     for number, node in enumerate(unnamed, start=1):
         node["ids"] = [f"proof-{number}"]
+    seen: set[str] = set()  # each docstring of an API page numbers its citations anew; nothing links to them
+    for node in doctree.findall(nodes.Element):
+        node["ids"] = [i for i in node["ids"] if i not in seen or not re.fullmatch(r"id\d+", i)]
+        seen.update(node["ids"])
 
 
 class Drawing(SphinxDirective):
