@@ -79,7 +79,7 @@ class Checks:
     def test_on_paper_the_title_stands(self, opened):
         page, _ = opened
         page.emulate_media(media="print")
-        height = page.locator(".bd-article h1, #search-documentation").first.evaluate(
+        height = page.locator(".bd-article h1, .bd-search-container h1").first.evaluate(
             "e => e.getBoundingClientRect().height"
         )
         page.emulate_media(media="screen")
