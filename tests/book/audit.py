@@ -12,6 +12,9 @@ ALLOWED = {
     # sphinxcontrib-bibtex's citations carry ARIA roles (doc-biblioentry) without the list that they ask for.
     "aria-required-children": (".citation-list",),
     "aria-required-parent": ("[role='doc-biblioentry']", ".citation"),
+    # Sphinx sets each parameter of a long signature on a line of its own, in a list without terms.
+    "definition-list": ("dt.sig",),
+    "dlitem": ("dt.sig",),
     "aria-deprecated-role": ("[role='doc-biblioentry']", ".citation"),
 }
 
