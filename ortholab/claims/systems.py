@@ -110,7 +110,7 @@ def smooth_activations_share_a_spectrum() -> Verdict:
             quantiles = np.sqrt(law.quantile(places) / limit.quantile(places))
             each += [abs(law.s_max / limit.s_max - 1), *np.abs(quantiles - 1)]
         gaps[depth] = float(max(each))
-    # The first correction falls like L^(-1/2) (page "Spectral universality"): a distance that stops short of it fails.
+    # The first correction falls like L^(-1/2), see the page on universality: a distance that stops short of it fails.
     power = np.log(gaps[50] / gaps[500]) / np.log(10)
     return Verdict(
         "holds" if abs(power - 0.5) < 0.1 else "fails",
