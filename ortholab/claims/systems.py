@@ -116,8 +116,8 @@ def smooth_activations_share_a_spectrum() -> Verdict:
         "holds" if abs(power - 0.5) < 0.1 else "fails",
         gaps[500],
         "largest relative distance of $s$ from the limit: its edge and three quantiles, tanh and erf, $L = 500$",
-        f"At $L = 50$ it is {gaps[50]:.3f}: it falls like $L^{{-{power:.2f}}}$, slowly. The limit's edges are {limit.s_min:.4f} and "
-        f"{limit.s_max:.4f}. Hard-tanh is not smooth: its limit is another one.",
+        f"At $L = 50$ it is {gaps[50]:.3f}: it falls like $L^{{-{power:.2f}}}$, slowly. The limit's edges are "
+        f"{limit.s_min:.4f} and {limit.s_max:.4f}. Hard-tanh is not smooth: its limit is another one.",
     )
 
 
