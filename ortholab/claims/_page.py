@@ -129,5 +129,5 @@ _RULES = """
 :where(.ol-ledger tr,.ol-ledger th,.ol-ledger td){display:block;border:0;padding:.1em 0}
 :where(.ol-ledger tbody th){width:auto}
 :where(.ol-ledger tr){border-bottom:1px solid @(line);padding:.6em 0}
-:where(.ol-ledger td)::before{content:attr(data-label) ": ";color:@(muted)}}
+:where(.ol-ledger td[data-label])::before{content:attr(data-label) ": ";color:@(muted)}}
 """
