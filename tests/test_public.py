@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from ortholab.citation import cite, entries, keys_in, source_of
 from ortholab.errors import ArgumentError
 
 LIBRARY = Path(ortholab.__file__).parent
+BOOK = LIBRARY.parent / "book"
 OBJECTS = _public.objects()
 # Tools of this book, which come from no other work.
 OWN = (
@@ -27,6 +29,7 @@ OWN = (
     "ortholab.derive.",
     "ortholab.experiments.",  # the engine
     "ortholab.explore.",
+    "ortholab.nn.diagnosis.",  # what diagnose returns; it names its own sources
     "ortholab.plot.",
     "ortholab.data.Dataset",
     "ortholab.data.standardise",
@@ -62,6 +65,32 @@ def test_each_public_module_imports_and_each_listed_name_is_there():
     assert len(OBJECTS) > 200
     packages = {name for name in ortholab.__all__ if inspect.ismodule(getattr(ortholab, name))} - {"errors"}
     assert packages <= {name.split(".")[1] for name in _public.MODULES}
+
+
+def test_what_the_pages_import_is_public():
+    """A reader who copies a cell finds its names of theory and of networks on the API pages."""
+    known, hidden = {id(obj) for obj in OBJECTS.values()}, set()
+    for path in sorted(BOOK.glob("[1-9]-*/*.ipynb")):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            text = "".join(cell["source"])
+            for home, _, listed in re.findall(
+                r"^from (ortholab\.(?:theory|nn)(\.\w+)*) import (\([^)]*\)|.*)$", text, flags=re.M
+            ):
+                for name in re.findall(r"\w+(?: as \w+)?", listed):
+                    try:
+                        obj = getattr(importlib.import_module(home), name.split(" ")[0], None)
+                    except ImportError:
+                        obj = None
+                    if (inspect.isclass(obj) or inspect.isroutine(obj)) and id(obj) not in known:
+                        hidden.add(f"{path.stem}: {home}.{name}")
+    assert {name for name in hidden if ".patients." not in name} == set()  # the networks that two pages examine
+    assert hidden
+
+
+def test_each_public_module_stands_on_its_page():
+    for page, modules in _public.PAGES.items():
+        text = (BOOK / "appendix" / "api" / f"{page}.md").read_text(encoding="utf-8")
+        assert re.findall(r"^\.\. public:: (\S+)$", text, flags=re.M) == list(modules), page
 
 
 def test_every_public_name_has_a_docstring_of_its_own_with_an_example():

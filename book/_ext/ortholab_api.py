@@ -122,7 +122,9 @@ class Public(SphinxDirective):
         for home in sorted(groups, key=lambda home: (home != name, home)):
             if home != name:
                 says = inspect.getdoc(importlib.import_module(home)).split("\n")[0]
-                text += [f".. rubric:: {home.removeprefix('ortholab.')}", "", escape(says), ""]
+                if "._" not in home:  # a private module is no place to import from
+                    text += [f".. rubric:: {home.removeprefix('ortholab.')}", ""]
+                text += [escape(says), ""]
             for short in sorted(groups[home], key=str.lower):
                 obj = getattr(module, short)
                 if inspect.isclass(obj):

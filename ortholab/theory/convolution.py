@@ -83,7 +83,7 @@ def reshaped_edge(depth: int, taps: int) -> float:
 
     At each frequency S = (1 + m/K)/(1 + m), so lambda(m) = (1 + m)/m [(1 + m)/(1 + m/K)]^L, least at
     m = K / (L (K - 1) - 1). Infinitely many channels, linear; K = 1 is orthogonal, with edge 1, and K -> infinity is
-    the Gaussian edge. Raises ArgumentError.
+    the Gaussian edge. Raises ArgumentError. Source: this book, by the S-transform.
 
     >>> round(reshaped_edge(1, 9) ** 2, 4), reshaped_edge(5, 1)  # 4 (1 - 1/9), the top of one layer
     (3.5556, 1.0)

@@ -22,7 +22,11 @@ QUINTIC = (3.4445, -4.7750, 2.0315)  # Muon: f'(0) = 3.4445, and no stable fixed
 
 
 def check_coefficients(coefficients: object) -> tuple[float, float, float]:
-    """Return (a, b, c) as floats, or raise ArgumentError unless they are three finite numbers, a > 0."""
+    """Return (a, b, c) as floats, or raise ArgumentError unless they are three finite numbers, a > 0.
+
+    >>> check_coefficients([2, -1, 0])
+    (2.0, -1.0, 0.0)
+    """
     if not isinstance(coefficients, tuple | list) or len(coefficients) != 3:
         raise bad("coefficients", coefficients, "three numbers (a, b, c)")
     a, b, c = (check_number(f"coefficients[{i}]", x) for i, x in enumerate(coefficients))

@@ -75,7 +75,7 @@ def _fill(V: np.ndarray, m: int, n: int, k: int) -> np.ndarray:
 
 
 def fixed_dimension(Q: np.ndarray) -> int:
-    """Return the dimension of {x : Q x = x}, n - rank(Q - I), for a square Q.
+    """Return the dimension of {x : Q x = x}, n - rank(Q - I), for a square matrix Q.
 
     It is n or less by the number of reflections that Q needs. Raises ArgumentError.
 

@@ -16,7 +16,11 @@ from ortholab.errors import ArgumentError, bad, check_array, check_generator, ch
 
 
 def check_ring(r_min: float, r_max: float) -> tuple[float, float]:
-    """Return the two radii, or raise ArgumentError unless 0 <= r_min < r_max <= 1."""
+    """Return the two radii, or raise ArgumentError unless 0 <= r_min < r_max <= 1.
+
+    >>> check_ring(0, 1)
+    (0.0, 1.0)
+    """
     r_max = check_number("r_max", r_max, low=0.0, high=1.0, open_low=True)
     return check_number("r_min", r_min, low=0.0, high=r_max, open_high=True), r_max
 
@@ -55,7 +59,7 @@ def sample_ring(
 ) -> np.ndarray:
     """Draw n eigenvalues exp(-nu + i theta), uniform in area on the ring; theta is uniform in [0, ``phase``).
 
-    Raises ArgumentError.
+    Complex, shape (n,). Raises ArgumentError.
 
     >>> lam = sample_ring(1000, 0.9, 0.999, rng=0)
     >>> bool(0.9 <= abs(lam).min() and abs(lam).max() <= 0.999)

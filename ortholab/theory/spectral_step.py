@@ -26,6 +26,11 @@ class SpectralStep(NamedTuple):
     """A tangent ``direction`` with ||.||_2 <= 1, its inner product with G, and a ``bound`` that none can exceed.
 
     ``value`` and ``bound`` have shape (...,); where they meet, the direction is proved best. ``multiplier`` is L.
+
+    >>> import numpy as np
+    >>> found = tangent_direction(np.eye(2), np.array([[0.0, 3.0], [1.0, 0.0]]))
+    >>> found.direction.tolist(), float(found.value), float(found.bound)
+    ([[0.0, 1.0], [-1.0, 0.0]], 2.0, 2.0)
     """
 
     direction: Array

@@ -24,6 +24,11 @@ class EndToEnd:
     the short side, ``share`` in [0, 1] how evenly the directions carry the signal: with
     r = (sum s^2)^2 / sum s^4 it is (r - 1)/(m - 1), 1 for an isometry and 0 where one direction carries all.
     ``coupled``: the output of a sample depends on the other samples (batch statistics).
+
+    >>> from ortholab.nn.diagnosis import diagnose
+    >>> found = diagnose(torch.nn.Linear(3, 2), torch.zeros(4, 3)).spectrum
+    >>> found.shape, found.method, found.samples, found.s.shape
+    ((2, 3), 'exact', 4, (4, 2))
     """
 
     shape: tuple[int, int]

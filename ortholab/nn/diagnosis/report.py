@@ -28,6 +28,12 @@ class Report:
 
     ``print(report)`` is the readable text, ``report.table()`` a pandas DataFrame of every layer and ``report.figure()``
     the picture. ``verdict`` is "sound" or the kind of the gravest finding.
+
+    >>> import torch
+    >>> from ortholab.nn.diagnosis import diagnose
+    >>> report = diagnose(torch.nn.Linear(3, 2), torch.zeros(4, 3))
+    >>> report.verdict, report.parameters, len(report.table())
+    ('sound', 8, 1)
     """
 
     model: str

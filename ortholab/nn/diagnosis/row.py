@@ -14,6 +14,12 @@ class Row:
     output, the last layer's being 1. ``distance``, ``s_min``, ``s_max``: of the weights, see WeightSpectrum.
     ``gradient_norm``: of the weights' own gradient. ``slope``: mean squared slope of the activation. ``dead``: share of
     units without slope. NaN where there is nothing to measure.
+
+    >>> import torch
+    >>> from ortholab.nn.diagnosis import diagnose
+    >>> [row] = diagnose(torch.nn.Linear(3, 2), torch.zeros(4, 3)).rows
+    >>> row.kind, row.shape
+    ('linear', (4, 2))
     """
 
     name: str

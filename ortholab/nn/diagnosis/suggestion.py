@@ -13,7 +13,15 @@ from ortholab.theory.start import IsometricStart, isometric_start
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A start in words, and as numbers where the theory gives them."""
+    """A start in words, and as numbers where the theory gives them.
+
+    >>> import torch
+    >>> from ortholab.nn import MLP
+    >>> from ortholab.nn.diagnosis import diagnose
+    >>> found = diagnose(MLP(20, 20, 60, activation="tanh", sigma_w=0.8, generator=0), torch.ones(2, 20)).suggestion
+    >>> found.words.split(":")[0], round(found.start.sigma_w, 3)
+    ('tanh, 60 layers', 1.024)
+    """
 
     words: str
     start: IsometricStart | None = None

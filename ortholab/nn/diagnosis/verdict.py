@@ -39,7 +39,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: ``kind`` ("nan", "dead", "vanish", "explode", "ill-conditioned") and what to read."""
+    """One thing that is wrong: ``kind`` ("nan", "dead", "vanish", "explode", "ill-conditioned") and what to read.
+
+    >>> Finding("nan", "infinite weights in layer 3").kind
+    'nan'
+    """
 
     kind: str
     words: str

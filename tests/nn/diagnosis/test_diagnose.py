@@ -14,10 +14,10 @@ from torch import nn
 import ortholab
 from ortholab.errors import ArgumentError
 from ortholab.nn import MLP, RNN
-from ortholab.nn.diagnosis import Differential, Limits, diagnose
+from ortholab.nn.diagnosis import Limits, diagnose
 from ortholab.nn.diagnosis.bidiagonal import golub_kahan
 from ortholab.nn.diagnosis.directions import directions
-from ortholab.nn.diagnosis.end_to_end import end_to_end
+from ortholab.nn.diagnosis.end_to_end import Differential, end_to_end
 from ortholab.nn.diagnosis.patients import PATIENTS, LastStep, images, vectors
 from ortholab.theory import JacobianSpectrum, isometric_start
 
