@@ -18,9 +18,10 @@ ALLOWED = {
     "aria-deprecated-role": ("[role='doc-biblioentry']", ".citation"),
 }
 
-AUDIT = """async ([allowed, rules]) => {
+AUDIT = """async ([allowed, rules, without]) => {
   const options = {resultTypes: ['violations']};
   if (rules) options.runOnly = {type: 'rule', values: rules};
+  options.rules = Object.fromEntries((without || []).map(rule => [rule, {enabled: false}]));
   const context = {include: document, exclude: ['mjx-container > *', 'figure svg > *']};
   const result = await axe.run(context, options);
   const found = [];
@@ -36,10 +37,10 @@ AUDIT = """async ([allowed, rules]) => {
 }"""
 
 
-# axe walks over every element, also over those that it is told to leave out, and a page has up to 25,000: the insides
-# of formulas and of figures, and each word of code. This takes out what it leaves out, and of the words of code all but
-# the first of each look, so that the rest is judged ten times as fast and no differently. What gives a name or a role,
-# or takes the focus, stays; formulas keep their size and their spoken words.
+# axe walks over every element, also over those that it is told to leave out, and a page has up to 40,000: the insides
+# of formulas and of figures, and each word of code. This takes out what it leaves out, and of the words of code and of
+# signatures all but the first of each look, so that the rest is judged ten times as fast and no differently. What gives
+# a name or a role, or takes the focus, stays; formulas keep their size and their words, in the text as plain words.
 TRIM = r"""() => {
   const named = new Set();
   for (const attribute of ['aria-labelledby', 'aria-describedby'])
@@ -47,19 +48,30 @@ TRIM = r"""() => {
       e.getAttribute(attribute).split(/\s+/).filter(Boolean).forEach(id => named.add(id));
   const boxes = [...document.querySelectorAll('mjx-container')].map(e => [e, e.getBoundingClientRect(),
     getComputedStyle(e).display === 'block' ? 'block' : 'inline-block']);
+  const alike = new Set();
   for (const [e, {width, height}, display] of boxes) {
     const words = document.createElement('span');
     words.textContent = e.querySelector('mjx-assistive-mml')?.textContent || '';
     words.style.cssText = 'position: absolute; overflow: hidden; width: 1px; height: 1px';
-    e.replaceChildren(words);
-    Object.assign(e.style, {display, width: `${width}px`, height: `${height}px`});
+    const box = {display, width: `${width}px`, height: `${height}px`};
+    const look = `${display} ${e.closest('.admonition, figure, table, .ol')?.className}`;
+    const inText = e.parentElement.matches('p span.math') && !e.closest('a, button, summary');
+    if (alike.has(look) && inText) {  // one element that holds the words
+      const math = e.parentElement;
+      math.replaceChildren(words.textContent);
+      Object.assign(math.style, {...box, overflow: 'hidden'});
+    } else {
+      e.replaceChildren(words);
+      Object.assign(e.style, box);
+    }
+    alike.add(look);
   }
   const kept = 'title, desc, a, foreignObject, [tabindex], [role], [aria-label]';
   for (const e of document.querySelectorAll('figure svg > *'))
     if (!e.matches(kept) && !e.querySelector(kept) && ![e, ...e.querySelectorAll('[id]')].some(i => named.has(i.id)))
       e.remove();
   const seen = new Set();
-  for (const pre of document.querySelectorAll('pre')) {
+  for (const pre of document.querySelectorAll('pre, dt.sig')) {
     const place = [pre, pre.closest('[class*=highlight]'), pre.closest('.admonition, .ol')].map(e => e?.className);
     for (const e of [...pre.querySelectorAll('span')].reverse()) {
       if (e.getAttributeNames().some(name => !['class', 'style'].includes(name))) continue;
@@ -72,8 +84,8 @@ TRIM = r"""() => {
 }"""
 
 
-def audit(page: object, axe: str) -> list[str]:
-    """Audit an open page in light and dark, with everything that can be opened open: what is hidden must pass too.
+def audit(page: object, axe: str, *, colours: bool = True) -> list[str]:
+    """Audit an open page, its colours in light and dark, with everything open that can be opened: it must pass too.
 
     The page is no good for anything else afterwards.
     """
@@ -83,8 +95,10 @@ def audit(page: object, axe: str) -> list[str]:
     page.evaluate(TRIM)
     allowed = {rule: list(selectors) for rule, selectors in ALLOWED.items()}
     found = []
-    for theme, rules in (("light", None), ("dark", ["color-contrast"])):  # only colours depend on the theme
+    contrast = ["color-contrast"]
+    runs = [("light", None, []), ("dark", contrast, [])] if colours else [("light", None, contrast)]
+    for theme, rules, without in runs:  # only colours depend on the theme
         page.evaluate(f"() => {{ document.documentElement.dataset.theme = {json.dumps(theme)}; }}")
         page.wait_for_timeout(50)
-        found += [f"{theme}: {line}" for line in page.evaluate(AUDIT, [allowed, rules])]
+        found += [f"{theme}: {line}" for line in page.evaluate(AUDIT, [allowed, rules, without])]
     return found

@@ -44,18 +44,19 @@ def pages() -> list[str]:
 
 
 def find_chromium() -> str | None:
-    """Find a Chromium: $CHROMIUM, Debian's, or any on the path."""
-    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    """Find a Chromium: $CHROMIUM, Debian's, or any on the path; one without windows takes a third less time a page."""
+    names = (os.environ.get("CHROMIUM"), "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
 def launch(playwright: object) -> object:
-    """Start Chromium; its crash reports and caches go to the project's own folder, not to HOME."""
+    """Start Chromium, cut off from all other hosts; what it writes goes to the project's folder, not to HOME."""
     own = str(ROOT / ".make" / "chromium")
     quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+    alone = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     return playwright.chromium.launch(
         executable_path=find_chromium(),
-        args=["--no-sandbox", "--disable-dev-shm-usage", *quiet],
+        args=["--no-sandbox", "--disable-dev-shm-usage", alone, *quiet],
         env={**os.environ, "XDG_CONFIG_HOME": own, "XDG_CACHE_HOME": own},
     )
 
@@ -98,7 +99,7 @@ def without_formulas(target: object) -> None:
 def open_page(
     browser: object, url: str, *, width: int = 1440, scheme: str = "light", formulas: bool = True, sharp: float = 1
 ) -> Iterator[tuple[object, Trouble]]:
-    """Open a page with every request that leaves this machine refused and counted, and wait for its formulas.
+    """Open a page, note every request that would leave this machine (it finds no host), and wait for its formulas.
 
     They take most of the time that a page takes to open; without them MathJax is an empty script.
     """
@@ -112,15 +113,11 @@ def open_page(
     context.set_default_navigation_timeout(120_000)  # on a busy machine a page can take half a minute
     trouble = Trouble()
 
-    def route(request_route: object) -> None:
-        target = request_route.request.url
-        if target.startswith((f"http://{local}/", "data:", "blob:")):
-            request_route.continue_()
-        else:
-            trouble.external.append(target)
-            request_route.abort()
+    def note(request: object) -> None:
+        if not request.url.startswith((f"http://{local}/", "data:", "blob:")):
+            trouble.external.append(request.url)
 
-    context.route("**/*", route)
+    context.on("request", note)
     if not formulas:
         without_formulas(context)
     page = context.new_page()
