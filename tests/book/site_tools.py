@@ -101,7 +101,7 @@ def open_page(
 ) -> Iterator[tuple[object, Trouble]]:
     """Open a page, note every request that would leave this machine (it finds no host), and wait for its formulas.
 
-    They take most of the time that a page takes to open; without them MathJax is an empty script.
+    They take half or more of the time that a page takes to open; without them MathJax is an empty script.
     """
     local = url.split("/", 3)[2]
     context = browser.new_context(

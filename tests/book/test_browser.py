@@ -89,7 +89,8 @@ class Checks:
     def test_nothing_serious_for_axe(self, opened, axe, width):
         """At a phone's and at a desktop's width; the audit spoils the page, so it comes last.
 
-        Every rule at both; colours, light and dark, at a desktop's, where all that a phone shows is shown too.
+        Every rule at both; colours, light and dark, at a desktop's. What a phone alone shows has its colours judged on
+        the pages of KINDS, and a figure's colours in test_plot.py.
         """
         page, trouble = opened
         page.set_viewport_size({"width": width, "height": 900})
@@ -209,6 +210,9 @@ mjx-container {display: inline-block}</style><main><h1>Faults</h1>
 <pre class=highlight><span class=ok>fine</span> <span class=ok>fine <span class=k>pale</span></span></pre>
 <pre class=highlight><span class=ok>fine <span class=k>pale again</span></span> <span class=k>pale here</span></pre>
 <pre><span style="color: #bbb">pale by itself</span></pre><p style="color: #ccc">pale words</p>
+<p>fine <span class=math><mjx-container><mjx-math aria-hidden=true>x</mjx-math></mjx-container></span> and
+<span class=math><mjx-container><mjx-math aria-hidden=true>x</mjx-math></mjx-container></span></p>
+<dl><dt class=sig><span class=ok>fine</span> <span class=ok>fine</span> <span class=k>pale</span></dt><dd>x</dd></dl>
 <a href="#a"><mjx-container><mjx-math aria-hidden=true>x</mjx-math></mjx-container></a>
 <a href="#b"><mjx-container><mjx-math aria-hidden=true>x</mjx-math><mjx-assistive-mml>x</mjx-assistive-mml>
 </mjx-container></a>
@@ -231,5 +235,5 @@ def test_taking_elements_out_hides_no_fault(tmp_path, browser, axe):
         after = page.evaluate(AUDIT, [{}, None])
         assert page.evaluate("() => document.querySelectorAll('*').length") < count - 5
     rules = [line.split(" ")[0] for line in before]
-    assert sorted(rules) == ["color-contrast"] * 5 + ["link-name", "svg-img-alt"]
+    assert sorted(rules) == ["color-contrast"] * 6 + ["link-name", "svg-img-alt"]
     assert sorted(line.split(" ")[0] for line in after) == sorted(rules)[1:]  # "pale again" looks as "pale" does
