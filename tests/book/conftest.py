@@ -10,7 +10,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "book" / "_ext")]
-from site_tools import ROOT, SITE, find_chromium, launch, need, serve  # noqa: E402
+from site_tools import ROOT, SITE, need, serve  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -25,18 +25,6 @@ def address(site: Path) -> Iterator[str]:
     """The built book on a local web server."""
     with serve(site) as found:
         yield found
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[object]:
-    """One Chromium for all pages."""
-    need(find_chromium(), "no Chromium was found: install Debian's chromium, or name one in CHROMIUM")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = launch(playwright)
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import html
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
 from ortholab.explore import Choice, Panel, Picture, front, page
 from ortholab.explore.film import Film
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
-from site_tools import find_chromium, launch
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not find_chromium(), reason="no Chromium was found: set CHROMIUM to one"),
-]
+pytestmark = pytest.mark.browser
 
 # An anywidget model whose kernel is this process: `ask` is Film.answer_text.
 MODEL = """([spec, stored]) => {
@@ -51,15 +43,12 @@ def toy() -> tuple[Film, list[str]]:
 
 
 @pytest.fixture
-def tab():
+def tab(browser):
     """An empty tab; the test fails if the page has an error."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = launch(playwright)
-        tab, errors = browser.new_page(), []
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        yield tab
-        browser.close()
+    tab, errors = browser.new_page(), []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    yield tab
+    tab.close()
     assert errors == []
 
 
