@@ -69,7 +69,8 @@ def style(rules: str = "", tokens: tuple[str, ...] = ()) -> str:
     """Return a ``<style>`` element that an output needs where the book's stylesheet is absent.
 
     ``tokens`` get their dark values in the dark themes of JupyterLab, VS Code and Colab.  ``rules`` should use
-    ``:where()``, so that the book's stylesheet wins over them.
+    ``:where()``, so that the book's stylesheet wins over them; one selector in each, for a browser tries a list of them
+    on every element of the page.
     """
     dark = f"{DARK_NOTEBOOK} .ol{{{declarations('dark', tokens)}}}" if tokens else ""
     rules = re.sub(r"@\((\w+)\)", lambda m: css(m[1]), rules)

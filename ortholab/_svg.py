@@ -96,6 +96,9 @@ def inline_svg(svg: str, prefix: str, alt: str, kind: str) -> str:
     svg = svg[svg.index("<svg") :]
     body = svg[svg.index(">") + 1 :]
     body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.S)
+    # matplotlib's rule for `*` would hold for the whole page, and make the browser style it anew for each figure;
+    # the root's properties are inherited.
+    body = re.sub(r'<defs>\s*<style type="text/css">\*\{[^{}]*\}</style>\s*</defs>', "", body)
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', body))
     body = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", body)
     body = re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}-", body)
@@ -105,5 +108,6 @@ def inline_svg(svg: str, prefix: str, alt: str, kind: str) -> str:
     hidden = ";display:none" if kind == "ol-narrow" else ""
     return (
         f'<svg class="{kind}" role="img" aria-label="{html.escape(alt)}" viewBox="{left} {top} {width} {height}" '
-        f'xmlns:xlink="http://www.w3.org/1999/xlink" style="max-width:{float(width) * 4 / 3:.0f}px{hidden}">{body}'
+        f'xmlns:xlink="http://www.w3.org/1999/xlink" style="max-width:{float(width) * 4 / 3:.0f}px{hidden}" '
+        f'stroke-linejoin="round" stroke-linecap="butt">{body}'
     ).replace(' class=""', "")

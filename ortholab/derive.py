@@ -146,14 +146,15 @@ _RULES = """
 :where(.ol-derivation ol){margin:0;padding:0;list-style:none;counter-reset:ol-step}
 :where(.ol-derivation ol){display:grid;grid-template-columns:max-content minmax(0,1fr)}
 :where(.ol-derivation li){grid-column:1/-1;position:relative;margin:0 0 .7em;padding-left:2em;counter-increment:ol-step}
-:where(.ol-derivation li,.ol-derivation .ol-formula){display:grid;grid-template-columns:subgrid}
-:where(.ol-derivation li>*,.ol-derivation .ol-whole>*){grid-column:1/-1;min-width:0}
+:where(.ol-derivation li),:where(.ol-derivation .ol-formula){display:grid;grid-template-columns:subgrid}
+:where(.ol-derivation li>*),:where(.ol-derivation .ol-whole>*){grid-column:1/-1;min-width:0}
 :where(.ol-derivation .ol-lhs){justify-self:end;align-self:center}:where(.ol-derivation .ol-rhs){align-self:center}
 :where(.ol-derivation li)::before{content:counter(ol-step);position:absolute;left:0;top:.25em;color:@(muted)}
-@media(max-width:600px){:where(.ol-derivation li,.ol-derivation .ol-formula){display:block}}
+@media(max-width:600px){:where(.ol-derivation li),:where(.ol-derivation .ol-formula){display:block}}
 :where(.ol-derivation .ol-formula){overflow-x:auto;overflow-y:hidden;padding:.15em 0}
-:where(.ol-derivation .ol-reason,.ol-derivation p){margin:0}
-:where(.ol-derivation details,.ol-derivation p.ol-check,.ol-derivation .ol-deck){color:@(muted);font-size:.88em}
+:where(.ol-derivation .ol-reason),:where(.ol-derivation p){margin:0}
+:where(.ol-derivation details),:where(.ol-derivation p.ol-check),:where(.ol-derivation .ol-deck){color:@(muted)}
+:where(.ol-derivation details),:where(.ol-derivation p.ol-check),:where(.ol-derivation .ol-deck){font-size:.88em}
 :where(.ol-derivation summary){cursor:pointer;width:max-content}
 :where(.ol-derivation .ol-holds){color:@(holds)}:where(.ol-derivation .ol-fails){color:@(fails)}
 :where(.ol-derivation pre){overflow-x:auto;margin:.3em 0;padding:.5em .8em;border-left:2px solid @(line)}

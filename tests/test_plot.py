@@ -127,6 +127,14 @@ def test_every_token_becomes_a_custom_property():
     assert "<script" not in markup
 
 
+def test_a_figure_styles_itself_alone():
+    """matplotlib's rule for every element of the page is gone; the joints and ends of lines are the root's own."""
+    svgs = re.findall(r"<svg.*?</svg>", figure(name="fig-a").html, flags=re.S)
+    assert len(svgs) == 2
+    assert all("<style" not in svg for svg in svgs)
+    assert all('stroke-linejoin="round" stroke-linecap="butt"' in svg[: svg.index(">")] for svg in svgs)
+
+
 def test_caption_is_escaped_and_its_math_marked():
     markup = figure(name="fig-a").html
     assert r'<span class="math notranslate nohighlight">\(x &lt; 2\)</span>.</span></figcaption>' in markup

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 import ortholab_api
@@ -24,6 +26,7 @@ from ortholab._tokens import TOKENS
 
 HERE = Path(__file__).resolve().parent
 DRAWINGS = {"chain": drawings.chain, "mark": drawings.mark}
+STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
 
 
 def token_css(tokens: dict[str, dict[str, str]]) -> str:
@@ -102,7 +105,30 @@ def set_page(app: Sphinx, pagename: str, template: str, context: dict, doctree: 
     if "body" in context:
         context["body"] += ortholab_explore.tags(context["body"], context["pathto"], app.config.ortholab_explore)
         context["body"] = context["body"].replace('<summary aria-label="Toggle hidden content">', "<summary>")
+        context["body"] = once(STYLE, context["body"])
     ortholab_cards.add(app, pagename, context, doctree)
+
+
+def write_side_by_side(app: Sphinx, env: BuildEnvironment) -> None:
+    """Let a second process write pages while this one resolves them; reading, which some extensions bar, is over."""
+    if sys.platform == "linux":  # elsewhere a forked process may not use what its parent had loaded
+        app.parallel = max(app.parallel, ortholab_runs.jobs())
+
+
+def once(pattern: re.Pattern[str], text: str) -> str:
+    """Leave only the first of equal matches: each output brings its style, and a browser tries every copy.
+
+    >>> once(STYLE, "<style>a{}</style><p><style>b{}</style><style>a{}</style></p>")
+    '<style>a{}</style><p><style>b{}</style></p>'
+    """
+    seen: set[str] = set()
+
+    def first(match: re.Match[str]) -> str:
+        new = match[0] not in seen
+        seen.add(match[0])
+        return match[0] if new else ""
+
+    return pattern.sub(first, text)
 
 
 def drop_thebe_config(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -178,6 +204,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-resolved", mark_proof)
     app.connect("doctree-resolved", drop_repeated_ids)
     app.connect("doctree-resolved", ortholab_cells.mark_cells)
+    app.connect("env-updated", write_side_by_side)
     # After every other handler has added its scripts.
     app.connect("html-page-context", set_page, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

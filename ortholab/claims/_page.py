@@ -119,14 +119,14 @@ _RULES = """
 :where(.ol-badge.ol-fails){color:@(fails)}:where(.ol-badge.ol-conditional){color:@(conditional)}
 :where(.ol-ledger table){border-collapse:collapse;width:100%}
 :where(.ol-ledger th[scope=row]) :where(.ol-deck,a){font-weight:400}:where(.ol-ledger tbody th){width:22%}
-:where(.ol-ledger th,.ol-ledger td){text-align:left;vertical-align:top;padding:.4em .6em}
+:where(.ol-ledger th),:where(.ol-ledger td){text-align:left;vertical-align:top;padding:.4em .6em}
 .jp-RenderedHTMLCommon .ol-ledger :is(th,td){text-align:left;vertical-align:top;white-space:normal}
-:where(.ol-ledger th,.ol-ledger td){border-bottom:1px solid @(line)}
+:where(.ol-ledger th),:where(.ol-ledger td){border-bottom:1px solid @(line)}
 :where(.ol-ledger details){margin-top:.4em;color:@(muted)}
 :where(.ol-ledger pre){font-size:.8em;max-width:60em;overflow-x:auto}
 :where(.ol-ledger th[scope=colgroup]){padding-top:1.2em}
 @media(max-width:700px){:where(.ol-ledger thead){position:absolute;clip-path:inset(50%)}
-:where(.ol-ledger tr,.ol-ledger th,.ol-ledger td){display:block;border:0;padding:.1em 0}
+:where(.ol-ledger tr),:where(.ol-ledger th),:where(.ol-ledger td){display:block;border:0;padding:.1em 0}
 :where(.ol-ledger tbody th){width:auto}
 :where(.ol-ledger tr){border-bottom:1px solid @(line);padding:.6em 0}
 :where(.ol-ledger td[data-label])::before{content:attr(data-label) ": ";color:@(muted)}}

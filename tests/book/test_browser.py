@@ -87,7 +87,7 @@ class Checks:
 
     @pytest.mark.parametrize("width", [390, 1440])
     def test_nothing_serious_for_axe(self, opened, axe, width):
-        """At a phone's and at a desktop's width; the audit spoils the page, so it comes last.
+        """At a phone's and at a desktop's width; the audit spoils the page, so it comes after the others.
 
         Every rule at both; colours, light and dark, at a desktop's. What a phone alone shows has its colours judged on
         the pages of KINDS, and a figure's colours in test_plot.py.
@@ -98,6 +98,13 @@ class Checks:
         assert not found, "\n".join(found)
         assert trouble.external == []
         assert trouble.errors == []
+
+    def test_on_paper_the_title_stands(self, opened):
+        """After the audit, which leaves the title and makes the page light."""
+        page, _ = opened
+        page.emulate_media(media="print")
+        title = page.locator(".bd-article h1, .bd-search-container h1").first
+        assert title.evaluate("e => e.getBoundingClientRect().height") > 0
 
 
 class TestOddPages(Checks):
@@ -110,14 +117,6 @@ class TestEvenPages(Checks):
 
 # One page of each kind.
 KINDS = ["book/index", "book/1-isometry/order_to_chaos", "book/appendix/claims", "book/appendix/api/tools", "search"]
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_on_paper_the_title_stands(address, browser, name):
-    with open_page(browser, f"{address}/{name}.html", formulas=False) as (page, _):
-        page.emulate_media(media="print")
-        title = page.locator(".bd-article h1, .bd-search-container h1").first
-        assert title.evaluate("e => e.getBoundingClientRect().height") > 0
 
 
 @pytest.mark.parametrize("name", KINDS)

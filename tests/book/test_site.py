@@ -159,6 +159,14 @@ def test_ids_are_unique(site, name):
     assert not {i for i in found if found.count(i) > 1}
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_a_style_stands_once_and_is_for_its_own(site, name):
+    """A browser tries each rule on every element: no style of an output comes twice or is for all elements."""
+    styles = [tag.get_text() for tag in soup(site / name).body.find_all("style")]
+    assert len(styles) == len(set(styles))
+    assert not [text for text in styles if re.search(r"(^|[\s,}])\*\s*[,{]", text)]
+
+
 def test_the_checks_can_fail(tmp_path):
     """Each checker finds what is planted."""
     page = tmp_path / "page.html"
