@@ -27,6 +27,12 @@ from ortholab._tokens import TOKENS
 HERE = Path(__file__).resolve().parent
 DRAWINGS = {"chain": drawings.chain, "mark": drawings.mark}
 STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
+# The theme's script says at its end whether "auto" is light or dark; said at once, nothing is styled twice or flashes.
+THEME = """{
+  const root = document.documentElement.dataset;
+  if (!["light", "dark"].includes(root.theme))
+    root.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+}"""
 
 
 def token_css(tokens: dict[str, dict[str, str]]) -> str:
@@ -198,6 +204,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # Its first use writes every page again, so that pages of an older build get their marks too.
     app.add_config_value("ortholab_cells", "marked", "html", types=[str])
     app.add_directive("drawing", Drawing)
+    app.add_js_file(None, body=THEME, priority=0)
     app.connect("config-inited", set_config)
     app.connect("env-before-read-docs", ortholab_runs.run_missing)
     app.connect("doctree-resolved", drop_thebe_config, priority=900)
