@@ -43,9 +43,14 @@ def library_hash(root: Path = ROOT) -> str:
     return digest.hexdigest()[:16]
 
 
+def verdicts(root: Path = ROOT) -> Path:
+    """Return the folder of the ledger's verdicts as this very state of the library computes them."""
+    return root / ".make" / "verdicts" / library_hash(root)
+
+
 def share_verdicts(root: Path = ROOT) -> None:
     """Let all processes of this library's very state share the ledger's verdicts: four of them train networks."""
-    os.environ.setdefault("ORTHOLAB_VERDICTS", str(root / ".make" / "verdicts" / library_hash(root)))
+    os.environ.setdefault("ORTHOLAB_VERDICTS", str(verdicts(root)))
 
 
 def keep(folder: Path, path: Path, notebook: nbformat.NotebookNode, seconds: float) -> None:
