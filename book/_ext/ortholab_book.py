@@ -26,7 +26,7 @@ from ortholab._tokens import TOKENS
 
 HERE = Path(__file__).resolve().parent
 DRAWINGS = {"chain": drawings.chain, "mark": drawings.mark}
-STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
+STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL)
 # The theme's script says at its end whether "auto" is light or dark; said at once, nothing is styled twice or flashes.
 THEME = """{
   const root = document.documentElement.dataset;
