@@ -14,6 +14,7 @@ from site_tools import ROOT, SITE, pages
 sys.path.insert(0, str(ROOT / "tests" / "explore"))
 
 FIGURE = "figure.ol-explorable"
+DATA = re.compile(r'<script type="application/json" class="ol-x-data">(.*?)</script>', re.DOTALL)
 WATCH = "() => { window.answers = []; addEventListener('ortholab:answer', e => answers.push(e.detail)); }"
 VIEW = "name => ortholabExplore.views.find(view => view.spec.name === name)"
 # Move the controls as a hand would: write into the inputs and let their events do the rest. Resolves to the answer.
@@ -29,16 +30,22 @@ MOVE = f"""([name, values]) => new Promise(resolve => {{
 }})"""
 
 
+def figures(text: str) -> dict[str, str]:
+    """Cut the explorables out of a page's HTML, by name."""
+    opening = '<figure class="ol ol-explorable"'
+    pieces = [opening + piece[: piece.index("</figure>") + len("</figure>")] for piece in text.split(opening)[1:]]
+    return {json.loads(DATA.search(piece)[1])["spec"]["name"]: piece for piece in pieces}
+
+
 def placed(site: Path = SITE) -> dict[str, list[str]]:
     """Find the explorables and films of the built pages: ``{page: [name, ...]}`` for the pages that have any."""
     found = {}
     for name in pages():
         if not (site / name).exists():  # test_site.py says that a page is missing; here it has no explorables
             continue
-        text = (site / name).read_text(encoding="utf-8")
-        data = re.findall(r'<script type="application/json" class="ol-x-data">(.*?)</script>', text, flags=re.S)
-        if data:
-            found[name] = [json.loads(item)["spec"]["name"] for item in data]
+        here = figures((site / name).read_text(encoding="utf-8"))
+        if here:
+            found[name] = list(here)
     return found
 
 

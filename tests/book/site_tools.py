@@ -97,11 +97,19 @@ def without_formulas(target: object) -> None:
 
 @contextlib.contextmanager
 def open_page(
-    browser: object, url: str, *, width: int = 1440, scheme: str = "light", formulas: bool = True, sharp: float = 1
+    browser: object,
+    url: str,
+    *,
+    width: int = 1440,
+    scheme: str = "light",
+    formulas: bool = True,
+    sharp: float = 1,
+    text: str = "",
 ) -> Iterator[tuple[object, Trouble]]:
     """Open a page, note every request that would leave this machine (it finds no host), and wait for its formulas.
 
-    They take half or more of the time that a page takes to open; without them MathJax is an empty script.
+    They take half or more of the time that a page takes to open; without them MathJax is an empty script. ``text`` is
+    HTML that stands in for the page's own.
     """
     local = url.split("/", 3)[2]
     context = browser.new_context(
@@ -120,6 +128,8 @@ def open_page(
     context.on("request", note)
     if not formulas:
         without_formulas(context)
+    if text:
+        context.route(url, lambda route: route.fulfill(content_type="text/html; charset=utf-8", body=text), times=1)
     page = context.new_page()
     page.on("pageerror", lambda error: trouble.errors.append(f"page error: {error}"))
     page.on("console", lambda m: trouble.errors.append(f"console: {m.text}") if m.type == "error" else None)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from audit import audit
-from explorables import FIGURE, MOVE, VIEW, has_python, live, placed, start
+from explorables import FIGURE, MOVE, VIEW, figures, has_python, live, placed, start
 from site_tools import ROOT, find_chromium, need, open_page
 
 from ortholab import explore
@@ -34,9 +34,17 @@ def with_python(site):
 
 
 @pytest.fixture(scope="module")
-def moved(address, browser, with_python) -> Iterator[tuple[object, object]]:
-    """One page whose Python runs, for the tests that only move its controls; to start Python takes some seconds."""
-    with live(browser, f"{address}/{HOME}", formulas=False) as found:
+def moved(site, address, browser, with_python) -> Iterator[tuple[object, object]]:
+    """One page whose Python runs, for the tests that only move controls; to start Python takes some seconds.
+
+    It is HOME, with the explorables of all other pages after its own. All pages start Python alike: a test says so.
+    """
+    text = (site / HOME).read_text(encoding="utf-8")
+    own = figures(text)
+    others = {name: (site / page).read_text(encoding="utf-8") for page in ALIVE if page != HOME for name in ALIVE[page]}
+    last = list(own.values())[-1]
+    text = text.replace(last, last + "".join(figures(other)[name] for name, other in others.items()))
+    with live(browser, f"{address}/{HOME}", formulas=False, text=text) as found:
         yield found
 
 
@@ -75,14 +83,20 @@ def test_without_javascript_the_picture_is_there(address, browser, name):
     context.close()
 
 
+def test_all_pages_start_python_alike(site):
+    """One script and one configuration: what holds for the Python of one page holds for that of all."""
+    told = re.compile(r'<script[^>]*src="[^"]*/(explorable\.js[^"]*)"[^>]*data-config="([^"]*)"')
+    found = {told.search((site / name).read_text(encoding="utf-8")).groups() for name in PLACED}
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize("name", PLACED)
 def test_a_page_gains_little_before_the_click(site, name):
     """Compressed: the figures with their stored values, the script and the stylesheet. The bar is 300 kB."""
     text = (site / name).read_text(encoding="utf-8")
     assets = site / "_static" / "explore"
     gained = [(assets / part).read_bytes() for part in ("explorable.js", "explorable.css")]
-    for piece in text.split('<figure class="ol ol-explorable"')[1:]:
-        gained.append(piece[: piece.index("</figure>")].encode())
+    gained += [piece.encode() for piece in figures(text).values()]
     assert sum(len(gzip.compress(part, 6)) for part in gained) <= 300_000
 
 
@@ -121,23 +135,21 @@ def test_from_a_file_the_stored_values_answer(site, browser, name):
     page.close()
 
 
-@pytest.mark.parametrize("name", ALIVE)
-def test_python_in_the_page_answers_as_here(address, browser, with_python, name):
-    """Random moves of every explorable of a page: words equal, numbers to 1e-12; nothing leaves this machine."""
+@pytest.mark.parametrize("name", [name for found in ALIVE.values() for name in found])
+def test_python_in_the_page_answers_as_here(moved, name):
+    """Random moves of every explorable: words equal, numbers to 1e-12; nothing leaves this machine."""
     from ask import moves
     from same import differences
 
-    with live(browser, f"{address}/{name}", formulas=name == HOME) as (page, trouble):
-        for explorable in ALIVE[name]:
-            asked = [explore.get(explorable).defaults(), *moves(explorable, 8, seed=5)]
-            for values in asked[1:]:
-                detail = page.evaluate(MOVE, [explorable, values])
-                assert detail["host"] == "browser"
-                native = json.loads(explore.answer(explorable, json.dumps(values)))
-                assert not differences(native, {"picture": detail["answer"]["picture"]}), (explorable, values)
-        assert trouble.external == []
-        assert trouble.errors == []
-        assert "Python 3.12" in page.locator(".ol-x-status").first.inner_text()
+    page, trouble = moved
+    for values in moves(name, 8, seed=5):
+        detail = page.evaluate(MOVE, [name, values])
+        assert detail["host"] == "browser"
+        native = json.loads(explore.answer(name, json.dumps(values)))
+        assert not differences(native, {"picture": detail["answer"]["picture"]}), values
+    assert trouble.external == []
+    assert trouble.errors == []
+    assert "Python 3.12" in page.locator(f"#explore-{name.replace('_', '-')} .ol-x-status").inner_text()
 
 
 def test_a_point_is_dragged(moved):
