@@ -8,6 +8,8 @@ import pytest
 from audit import AUDIT, TRIM, audit
 from site_tools import open_page, pages
 
+from ortholab._tokens import TOKENS
+
 pytestmark = [pytest.mark.site, pytest.mark.browser]
 
 PAGES = pages()
@@ -153,6 +155,18 @@ def test_a_phone_in_dark_mode_is_dark(address, browser):
         assert page.locator("figure.ol-figure svg.ol-narrow").first.evaluate(shown)
         assert not page.locator("figure.ol-figure svg.ol-wide:has(~ svg.ol-narrow)").first.evaluate(shown)
         assert trouble.errors == []
+
+
+def test_a_dark_page_is_dark_before_the_themes_script(address, browser):
+    """That script comes last; until then, the page must not be light, nor in the theme's own colours."""
+    context = browser.new_context(color_scheme="dark")
+    context.route("**/pydata-sphinx-theme.js*", lambda route: route.abort())
+    page = context.new_page()
+    page.goto(f"{address}/book/index.html")
+    assert page.evaluate("() => document.documentElement.dataset.theme") == "dark"
+    paper = "() => getComputedStyle(document.documentElement).getPropertyValue('--ol-paper')"
+    assert page.evaluate(paper).strip() == TOKENS["dark"]["paper"]
+    context.close()
 
 
 def test_search_finds_a_word(address, browser):

@@ -125,6 +125,16 @@ def test_stylesheets_fetch_nothing_from_another_host(site):
     assert not {name: addresses for name, addresses in found.items() if addresses}
 
 
+# Such a rule makes a browser style the whole page anew whenever a script gives <html> a class.
+RESTYLES_ALL = re.compile(r"[^{};,]*\[class[^]]*\][^{};,]*[\s>+~]\*(?:::?[\w-]+)*\s*(?=[,{])")
+
+
+def test_no_rule_of_ours_styles_the_page_anew(site):
+    sheet = (site / "_static" / "ortholab.css").read_text(encoding="utf-8")
+    assert RESTYLES_ALL.findall(sheet) == []
+    assert RESTYLES_ALL.findall('a {} .x div[class="proof admonition"] > * { color: red }')
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_no_thebe(site, name):
     text = (site / name).read_text(encoding="utf-8")
