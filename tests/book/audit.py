@@ -95,7 +95,8 @@ def audit(page: object, axe: str, *, dark: bool = True) -> list[str]:
     allowed = {rule: list(selectors) for rule, selectors in ALLOWED.items()}
     found = []
     # Only colours depend on the theme.
-    for theme, rules in (("light", None), ("dark", ["color-contrast"])) if dark else (("light", None),):
+    runs = {"light": None, "dark": ["color-contrast"]} if dark else {"light": None}
+    for theme, rules in runs.items():
         page.evaluate(f"() => {{ document.documentElement.dataset.theme = {json.dumps(theme)}; }}")
         page.wait_for_timeout(50)
         found += [f"{theme}: {line}" for line in page.evaluate(AUDIT, [allowed, rules])]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "book" / "_ext")]
-from site_tools import ROOT, SITE, need, serve  # noqa: E402
+from site_tools import ROOT, SITE, need, serve
 
 
 @pytest.fixture(scope="session")

@@ -39,8 +39,7 @@ OVERFLOW = r"""() => {
           out: out.slice(0, 5).map(e => e.tagName + '.' + e.className.toString().slice(0, 60))};
 }"""
 
-# The insides of formulas and figures are left out: MathJax makes thousands of elements that inherit their colour, and
-# the colours of figures are held to their contrast by tests/test_plot.py. `rules` (null: all) names what to check.
+# Where the focus is, and whether one sees it.
 FOCUSED = """() => {
   const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();
   return {text: (e.textContent || '').trim().slice(0, 40),
